@@ -1,0 +1,1 @@
+"""What is claimed: pure functions from a history to a finding."""
