@@ -1,12 +1,33 @@
 """Where a deployment answers and how it is spoken to.
 
-The defaults are the wire contract, so a deployment that follows it needs no profile of its own.
+The defaults are the wire contract, so a deployment that follows it needs no profile of its own. A value written as
+`env:NAME` stands for the environment variable NAME and is read only when it is used, so that no secret lies in a plan,
+a history or a report.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from cryptosense.errors import UsageError
+
+_REFERENCE = "env:"
+
+
+def reveal(value: str) -> str:
+    """The value itself, or what the environment variable holds that it refers to as `env:NAME`.
+
+    Raises:
+        UsageError: the variable is not set.
+    """
+    if not value.startswith(_REFERENCE):
+        return value
+    name = value.removeprefix(_REFERENCE)
+    if name not in os.environ:
+        raise UsageError(f"the target profile refers to the environment variable {name}, which is not set")
+    return os.environ[name]
 
 
 class _Part(BaseModel):
@@ -14,7 +35,7 @@ class _Part(BaseModel):
 
 
 class Route(_Part):
-    """One route. In `body` and `path`, `{name}` is filled in by the client (`email`, `password`, `coin`, ...)."""
+    """One route. In `path`, `{name}` is filled in by the client (`ids`, `id`, `coin`, ...)."""
 
     method: str = "GET"
     path: str
@@ -23,56 +44,79 @@ class Route(_Part):
 class LimitProfile(_Part):
     """A limit as the owner declares it, and a route on which it can be probed."""
 
-    max: int = Field(gt=0)
-    window_s: float = Field(gt=0)
-    method: str = "GET"
-    path: str
-
-
-class CsrfProfile(_Part):
-    fetch: Route = Route(path="/api/v1/csrf-token")
-    field: str = "csrfToken"
-    header: str = "X-CSRF-Token"
-    successor: Literal["header", "cookie", "body", "none"] = "header"
-    successor_name: str = "X-CSRF-Token"
-    grace_s: float = 5.0
-    protected: Route = Route(method="POST", path="/api/v1/portfolios")
-    protected_body: Mapping[str, object] = Field(default_factory=lambda: {"name": "{nonce}", "holdings": []})
+    max: int = Field(gt=0, description="requests admitted per window and client")
+    window_s: float = Field(gt=0, description="length of the window in seconds")
+    method: str = Field(default="GET", description="method of a request that this limit counts")
+    path: str = Field(description="path of a request that this limit counts")
 
 
 class AuthProfile(_Part):
-    register_route: Route | None = Route(method="POST", path="/api/v1/auth/register")
+    """How a client signs up and in. Leave `register_route` out where accounts are made another way."""
+
+    register_route: Route | None = Field(default=Route(method="POST", path="/api/v1/auth/register"))
     login: Route | None = Route(method="POST", path="/api/v1/auth/login")
     refresh: Route | None = Route(method="POST", path="/api/v1/auth/refresh")
     logout: Route | None = Route(method="POST", path="/api/v1/auth/logout")
-    email_field: str = "email"
-    password_field: str = "password"  # noqa: S105 (a field name)
-    bearer_field: str = "accessToken"
-    refresh_field: str = "refreshToken"
+    email_field: str = Field(default="email", description="name in the body sent to register and login")
+    password_field: str = Field(default="password", description="name in the body sent to register and login")
+    bearer_field: str = Field(default="accessToken", description="where the answer holds the bearer; dots go deeper")
+    refresh_field: str = Field(default="refreshToken", description="where the answer holds the refresh token")
+
+
+class CsrfProfile(_Part):
+    """Where the CSRF token is found, how it is sent, and how its successor is delivered."""
+
+    fetch: Route = Route(path="/api/v1/csrf-token")
+    field: str = Field(default="csrfToken", description="where the answer holds the token; dots go deeper")
+    header: str = Field(default="X-CSRF-Token", description="request header that carries the token")
+    successor: Literal["header", "cookie", "body", "none"] = Field(
+        default="header", description="where the next token comes back: header, cookie, body, or not at all (none)"
+    )
+    successor_name: str = Field(default="X-CSRF-Token", description="name of that header, cookie or body field")
+    grace_s: float = Field(default=5.0, ge=0, description="how long a replaced token stays good; 0 means strict")
+    protected: Route = Route(method="POST", path="/api/v1/portfolios")
+    protected_body: Mapping[str, object] = Field(
+        default_factory=lambda: {"name": "{nonce}", "holdings": []},
+        description="body of the protected request; {nonce} becomes a name of this run's",
+    )
+    remove: Route | None = Field(
+        default=Route(method="DELETE", path="/api/v1/portfolios/{id}"),
+        description="removes what the protected request made; its id is the answer's field `remove_field`",
+    )
+    remove_field: str = Field(default="portfolio.id", description="where the answer holds that id; dots go deeper")
 
 
 class CacheProfile(_Part):
+    """A cached read, and how to drop what it cached."""
+
     tokens: Route = Route(path="/api/v1/tokens?ids={ids}")
-    ttl_s: float = 30.0
-    outcome_header: str = "X-Cache"
+    ids: tuple[str, ...] = Field(default=("bitcoin", "ethereum", "solana"), description="values for {ids}")
+    ttl_s: float = Field(default=30.0, gt=0, description="how long that read is cached, in seconds")
+    outcome_header: str = Field(default="X-Cache", description="response header that tells hit from miss")
     invalidate: Route | None = Route(method="POST", path="/api/v1/tokens/invalidate")
     portfolios: Route = Route(path="/api/v1/portfolios")
-    portfolios_ttl_s: float = 60.0
+    portfolios_ttl_s: float = Field(default=60.0, gt=0, description="how long a user's list is cached, in seconds")
 
 
 class HealthProfile(_Part):
+    """How health is read."""
+
     health: Route = Route(path="/health")
     ready: Route | None = Route(path="/readyz")
     metrics: Route | None = Route(path="/metrics")
 
 
 class UpstreamProfile(_Part):
-    """`calls_url` answers a number or `{"calls": n}`."""
+    """How upstream calls are counted."""
 
-    calls_url: str | None = None
+    calls_url: str | None = Field(default=None, description='URL that answers a number or {"calls": n}')
+    slow_command: str | None = Field(default=None, description="shell command that makes the upstream slow")
+    heal_command: str | None = Field(default=None, description="shell command that undoes slow_command")
 
 
 class Account(_Part):
+    """A ready account: `email` and `password`, or `bearer`. Write secrets as `env:NAME`."""
+
     email: str | None = None
     password: str | None = None
     bearer: str | None = None
@@ -81,9 +125,12 @@ class Account(_Part):
 class Hooks(_Part):
     """Shell commands of the owner's; each returns when the thing is done."""
 
-    fault: Mapping[str, str] = Field(default_factory=dict)
-    heal: Mapping[str, str] = Field(default_factory=dict)
-    rollback: str | None = None
+    fault: Mapping[str, str] = Field(
+        default_factory=dict, description="name of a fault and the command that injects it"
+    )
+    heal: Mapping[str, str] = Field(default_factory=dict, description="name of a fault and the command that cures it")
+    restart: str | None = Field(default=None, description="restarts one instance")
+    rollback: str | None = Field(default=None, description="rolls the deployment back to its state before Redis")
 
 
 class TargetProfile(_Part):
