@@ -1,0 +1,76 @@
+"""What a run may do at most to a system that is not ours, and the meter that holds it to that."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from cryptosense.errors import WorkbenchError
+
+
+class CeilingReached(WorkbenchError):
+    """The run asked for more than the user granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """`rate` in requests per second, `concurrency` in requests under way, `seconds` of load, `accounts` made."""
+
+    rate: float = 50.0
+    concurrency: int = 32
+    seconds: float = 600.0
+    accounts: int = 20
+
+    def sentence(self) -> str:
+        return (
+            f"at most {self.rate:g} requests a second, {self.concurrency} at once, for {self.seconds:g} seconds, "
+            f"and {self.accounts} new accounts"
+        )
+
+
+class Meter:
+    """Holds all requests of a run to its ceilings: spaces them, and ends the run where waiting does not help.
+
+    Requests are spaced by a virtual schedule (one slot every 1/rate seconds), so a burst is delayed and never denied.
+    """
+
+    def __init__(self, ceilings: Ceilings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._ceilings = ceilings
+        self._monotonic = monotonic
+        self._started = monotonic()
+        self._next_slot = self._started
+        self._under_way = asyncio.Semaphore(ceilings.concurrency)
+        self._accounts = 0
+
+    @asynccontextmanager
+    async def request(self) -> AsyncIterator[None]:
+        """One request's stay.
+
+        Raises:
+            CeilingReached: the time that the user granted is over.
+        """
+        async with self._under_way:
+            now = self._monotonic()
+            if now - self._started > self._ceilings.seconds:
+                raise CeilingReached(
+                    f"the ceiling of {self._ceilings.seconds:g} s is reached; raise it with --max-seconds"
+                )
+            slot = max(now, self._next_slot)
+            self._next_slot = slot + 1 / self._ceilings.rate
+            if slot > now:
+                await asyncio.sleep(slot - now)
+            yield
+
+    def account(self) -> None:
+        """Counts an account about to be made.
+
+        Raises:
+            CeilingReached: it would be one too many.
+        """
+        if self._accounts >= self._ceilings.accounts:
+            raise CeilingReached(
+                f"the ceiling of {self._ceilings.accounts} accounts is reached; "
+                "raise it with --max-accounts or list ready ones under [[accounts]]"
+            )
+        self._accounts += 1

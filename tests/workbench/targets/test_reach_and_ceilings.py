@@ -1,0 +1,94 @@
+"""Other people's systems: where a run may go and how much it may do there."""
+
+import asyncio
+
+import pytest
+
+from cryptosense.errors import UsageError
+from cryptosense.workbench.targets.ceilings import CeilingReached, Ceilings, Meter
+from cryptosense.workbench.targets.reach import refuse_public
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "192.168.0.9", "::1", "fd00::1", "::ffff:10.0.0.1"])
+def test_loopback_and_private_addresses_pass(address):
+    refuse_public(["http://shop.test"], allow_public=False, resolver=lambda _host: [address])
+
+
+@pytest.mark.parametrize("address", ["203.0.114.7", "8.8.8.8", "2001:4860::1", "::ffff:8.8.8.8"])
+def test_a_public_address_needs_a_word_from_the_user(address):
+    with pytest.raises(UsageError, match="--allow-public"):
+        refuse_public(["http://shop.test"], allow_public=False, resolver=lambda _host: [address])
+    refuse_public(["http://shop.test"], allow_public=True, resolver=lambda _host: [address])
+
+
+def test_one_public_address_among_private_ones_is_enough_to_refuse():
+    with pytest.raises(UsageError, match=r"8\.8\.8\.8"):
+        refuse_public(["http://shop.test"], allow_public=False, resolver=lambda _host: ["10.0.0.1", "8.8.8.8"])
+
+
+@pytest.mark.parametrize("url", ["shop.test", "ftp://shop.test", "http://", "redis://127.0.0.1"])
+def test_what_is_no_web_address_is_refused(url):
+    with pytest.raises(UsageError, match="http://host:port"):
+        refuse_public([url], allow_public=True, resolver=lambda _host: ["127.0.0.1"])
+
+
+def test_a_password_in_a_url_is_refused_without_repeating_it():
+    with pytest.raises(UsageError) as refused:
+        refuse_public(["http://me:hunter2@127.0.0.1"], allow_public=False)
+    assert "hunter2" not in str(refused.value)
+
+
+class SteppedTime:
+    """Monotonic time that `asyncio.sleep` moves."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds):
+        self.now += seconds
+
+    def __call__(self):
+        return self.now
+
+
+async def test_a_burst_is_spaced_to_the_rate_and_never_denied(monkeypatch):
+    time = SteppedTime(monkeypatch)
+    meter = Meter(Ceilings(rate=10, seconds=100), monotonic=time)
+    for _ in range(31):
+        async with meter.request():
+            pass
+    assert time.now == pytest.approx(3.0)
+
+
+async def test_no_more_requests_are_under_way_than_granted():
+    meter = Meter(Ceilings(rate=1e6, concurrency=3))
+    seen, under_way = [], 0
+
+    async def one():
+        nonlocal under_way
+        async with meter.request():
+            under_way += 1
+            seen.append(under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    await asyncio.gather(*(one() for _ in range(50)))
+    assert max(seen) == 3
+
+
+async def test_the_time_granted_ends_the_run(monkeypatch):
+    time = SteppedTime(monkeypatch)
+    meter = Meter(Ceilings(seconds=5), monotonic=time)
+    time.now = 5.1
+    with pytest.raises(CeilingReached, match="--max-seconds"):
+        async with meter.request():
+            pass
+
+
+def test_accounts_stop_at_the_ceiling():
+    meter = Meter(Ceilings(accounts=2))
+    meter.account()
+    meter.account()
+    with pytest.raises(CeilingReached, match="--max-accounts"):
+        meter.account()
