@@ -97,6 +97,9 @@ class Experiment(Protocol[P_contra]):
     full: ClassVar[Mapping[str, Any]]
     """What the full profile changes against the parameters' defaults, which are the quick profile's."""
 
+    # Optional: `parallel_safe: ClassVar[bool] = True` says that another such experiment may run at the same time
+    # without disturbing a verdict of either. Without it an experiment has the machine to itself.
+
     async def conduct(self, parameters: P_contra, lab: Lab) -> None: ...
 
     def claims(self, parameters: P_contra) -> Sequence[Claim]: ...
