@@ -6,6 +6,11 @@
     │   ├── StateUnavailable      the operation was not applied (refused, no connection, not sent)
     │   ├── OutcomeUnknown        it may have been applied (the reply was lost or came too late)
     │   └── StateCorrupt          the server answered, but what lies at this key is not ours; other keys are fine
+    ├── RequestRefused            the request was understood and is refused; its text may be shown to the client
+    │   ├── InvalidInput          a value that is not acceptable
+    │   ├── NotSignedIn           unknown credentials, or a session that has ended
+    │   ├── NotFound              nothing of that name, or not the caller's
+    │   └── Conflict              it exists already
     ├── DatabaseUnavailable       the database did not answer
     ├── UpstreamError             the market-data provider
     │   ├── UpstreamUnavailable   no answer, a 5xx, or an answer that is not its documented shape
@@ -45,6 +50,26 @@ class StateCorrupt(StateError):
     def __init__(self, message: str, *, key: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+class RequestRefused(CryptoSenseError):
+    """The request was understood and is refused; the text is fit for the client."""
+
+
+class InvalidInput(RequestRefused):
+    """A value in the request is not acceptable."""
+
+
+class NotSignedIn(RequestRefused):
+    """The credentials are not known, or the session has ended."""
+
+
+class NotFound(RequestRefused):
+    """Nothing of that name, or not the caller's."""
+
+
+class Conflict(RequestRefused):
+    """It exists already."""
 
 
 class DatabaseUnavailable(CryptoSenseError):
