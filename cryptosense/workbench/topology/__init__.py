@@ -1,0 +1,1 @@
+"""Real processes: servers, service instances, the simulated upstream, and the reaper that outlives their parent."""
