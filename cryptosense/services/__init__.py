@@ -1,0 +1,1 @@
+"""What is decided: CSRF, rate limits, caching, sessions, market data, portfolios, predictions and risk."""
