@@ -40,12 +40,18 @@ class CsrfState(Protocol):
         """The session's token; `candidate` becomes it where the session has none. Does not rotate."""
         ...
 
+    async def peek(self, session: str) -> str | None:
+        """The session's token, or None; writes nothing."""
+        ...
+
     async def compare_and_rotate(
         self, session: str, presented: str, successor: str, *, ttl_ms: int, grace_ms: int
     ) -> Rotation:
         """Accepts the current token once and makes `successor` current; accepts replaced ones within the grace.
 
-        With `grace_ms` 0 exactly one of any number of concurrent calls with one token is accepted.
+        A token replaced at time t is accepted while now - t < `grace_ms`; the last 32 of them are kept. With `grace_ms`
+        0 exactly one of any number of concurrent calls with one token is accepted. `candidate` and `successor` are 1
+        to 128 of `A-Z a-z 0-9 _ -`; `presented` may be anything.
         """
         ...
 
@@ -72,11 +78,19 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`limit` admissions in any window of `window_ms`."""
+    """`limit` admissions in any window of `window_ms`; both at least 1.
+
+    A window that ends at time t holds what was admitted in (t - window, t]: an admission frees its slot exactly
+    `window_ms` later.
+    """
 
     limit: int
     window_ms: int
     algorithm: Algorithm = Algorithm.LOG
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.window_ms < 1:
+            raise ValueError(f"a quota needs a limit and a window of at least 1, not {self.limit} and {self.window_ms}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,10 @@ class WindowState(Protocol):
         a repeated id within the window is admitted again without counting; the other algorithms keep no ids, so a
         caller must not repeat a decision whose outcome is unknown.
         """
+        ...
+
+    async def peek(self, client: str, quota: Quota) -> Admission:
+        """What `admit` with a new decision id would answer now; leaves no trace."""
         ...
 
     async def forget(self, client: str) -> None: ...
@@ -155,7 +173,10 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to fetch a key and to store what was fetched; void once it expired or the key was invalidated."""
+    """The right to fetch a key and to store what was fetched; void once it expired or the key was invalidated.
+
+    `fence` is drawn by the service, unlike any before it: 1 to 32 of `A-Z a-z 0-9 _ -`. It becomes the entry's version.
+    """
 
     key: CacheKey
     fence: str
@@ -211,7 +232,9 @@ class CacheState(Protocol):
         """Drops what matches the glob `pattern` within `space`: UNLINK in batches, on every shard."""
         ...
 
-    def live(self) -> AsyncIterator[str]: ...
+    def live(self) -> AsyncIterator[str]:
+        """The entries, as `space/name`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +274,9 @@ class SessionState(Protocol):
         """Ends the user's sessions except `keep`; their number."""
         ...
 
-    def live(self) -> AsyncIterator[str]: ...
+    def live(self) -> AsyncIterator[str]:
+        """The sessions, as `user/session`."""
+        ...
 
 
 class LeaderState(Protocol):
