@@ -1,0 +1,170 @@
+"""Lines with bands: a figure against instances, load, users or anything else that was varied."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from cryptosense.workbench.charts.style import (
+    COLOURS,
+    LINE_STYLES,
+    LineStyle,
+    figure_text,
+    in_words,
+    limit_line,
+    new_figure,
+    sample_note,
+    styled,
+)
+from cryptosense.workbench.experiment import Chart
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line; `low` and `high` bound its band and are as long as `x`.
+
+    `kind` tells a measured line from a theory's (thin, grey, no markers) and from an extrapolated one (hollow markers,
+    dashed), which no reader should take for a measurement. Series of one `label` across panels share their style.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    kind: Literal["measured", "theory", "extrapolated"] = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value that the figure should stay under (or over), with its label."""
+
+    value: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One pair of axes. `samples` is the number of operations or readings it rests on, or a short text for it."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    thresholds: Sequence[Threshold] = ()
+    samples: int | str | None = None
+    log_x: bool = False
+    log_y: bool = False
+    whole_x: bool = False
+    unit: str = ""
+
+
+def lines(name: str, title: str, panels: Sequence[Panel], *, columns: int | None = None, height: float = 2.9) -> Chart:
+    """Panels of lines, two side by side unless `columns` says otherwise; `height` is a row's, in inches."""
+    across = columns or min(len(panels), 2)
+    down = -(-len(panels) // across)
+    styles = _styles(panels)
+    with styled():
+        figure, axes = new_figure(title, height=height * down + 0.55, rows=down, columns=across)
+        for axis, panel in zip(axes, panels, strict=False):
+            _draw(axis, panel, styles)
+        for axis in axes[len(panels) :]:
+            axis.remove()
+        legends = [axis.get_legend_handles_labels() for axis in axes[: len(panels)]]
+        keys = {label: handle for handles, labels in legends for handle, label in zip(handles, labels, strict=True)}
+        figure.legend(
+            list(keys.values()), list(keys), loc="outside lower left", ncols=min(len(keys), 4) or 1, handlelength=3
+        )
+    return Chart(name, title, " ".join(_words(panel) for panel in panels), figure)
+
+
+def _styles(panels: Sequence[Panel]) -> dict[str, LineStyle]:
+    labels = dict.fromkeys(line.label for panel in panels for line in panel.series if line.kind != "theory")
+    return {label: LINE_STYLES[place % len(LINE_STYLES)] for place, label in zip(count(), labels, strict=False)}
+
+
+def _draw(axis: Axes, panel: Panel, styles: dict[str, LineStyle]) -> None:
+    axis.set_title(panel.title)
+    sample_note(axis, panel.samples)
+    axis.set_xlabel(panel.x_label)
+    axis.set_ylabel(panel.y_label)
+    if panel.log_x:
+        axis.set_xscale("log")
+    if panel.log_y:
+        axis.set_yscale("log")
+    for line in panel.series:
+        _draw_line(axis, line, styles.get(line.label), panel.unit)
+    for threshold in panel.thresholds:
+        limit_line(axis, threshold.value, f"{threshold.label}: {figure_text(threshold.value)}{panel.unit}")
+    if not panel.log_y:
+        bottom, top = axis.get_ylim()
+        axis.set_ylim(min(0.0, bottom) if bottom >= 0 else bottom, top + 0.08 * (top - bottom))
+    _ticks(axis, panel)
+
+
+def _draw_line(axis: Axes, line: Series, style: LineStyle | None, unit: str) -> None:
+    if line.kind == "theory" or style is None:
+        axis.plot(line.x, line.y, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)), label=line.label)
+        return
+    hollow = line.kind == "extrapolated"
+    axis.plot(
+        line.x,
+        line.y,
+        color=style.colour,
+        marker=style.marker,
+        linestyle=(0, (2, 2)) if hollow else style.dash,
+        markerfacecolor=COLOURS["surface"] if hollow else style.colour,
+        label=f"{line.label}, extrapolated" if hollow else line.label,
+        zorder=3,
+    )
+    if line.low is not None and line.high is not None:
+        axis.fill_between(line.x, line.low, line.high, color=style.colour, alpha=0.16, linewidth=0)
+    if len(line.y):
+        axis.annotate(
+            f"{figure_text(line.y[-1])}{unit}",
+            xy=(line.x[-1], line.y[-1]),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color=style.colour,
+            zorder=4,
+        )
+
+
+def _ticks(axis: Axes, panel: Panel) -> None:
+    readable = FuncFormatter(lambda value, _: short(value))
+    if panel.whole_x:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for scale, line in ((panel.log_x, axis.xaxis), (panel.log_y, axis.yaxis)):
+        line.set_major_formatter(readable)
+        if scale:
+            line.set_minor_formatter(NullFormatter())
+
+
+def short(value: float) -> str:
+    """A tick's figure: 1.5k, 2M, 3G."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            scaled = value / (1e3 if letter == "k" else size)
+            return f"{scaled:g}{letter}"
+    return f"{value:g}"
+
+
+def _words(panel: Panel) -> str:
+    told = [_line_words(line, panel) for line in panel.series if len(line.y)]
+    limits = [f"{limit.label} is {figure_text(limit.value)}{panel.unit}" for limit in panel.thresholds]
+    rests = f" It rests on {panel.samples:,} samples." if isinstance(panel.samples, int) else ""
+    return f"{panel.title} ({panel.y_label} against {panel.x_label}): {'; '.join(told + limits)}.{rests}"
+
+
+def _line_words(line: Series, panel: Panel) -> str:
+    first, last = (f"{figure_text(value)}{panel.unit}" for value in (line.y[0], line.y[-1]))
+    prefix = {"theory": "by theory ", "extrapolated": "extrapolated "}.get(line.kind, "")
+    if len(line.y) == 1:
+        return f"{prefix}{line.label} is {first} at {short(line.x[0])}"
+    ends = in_words([f"{first} at {short(line.x[0])}", f"{last} at {short(line.x[-1])}"])
+    return f"{prefix}{line.label} is {ends}"

@@ -1,0 +1,164 @@
+"""The look that all charts share, and how a figure becomes an SVG.
+
+Colours come from one table of names. The report page swaps each for a variable of its own, so that a chart follows
+light, dark and print; a chart opened alone keeps the light ones.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "ink": "#1b2733",
+    "muted": "#566370",
+    "rule": "#d6dce2",
+    "surface": "#ffffff",
+    "shade": "#8c98a4",
+    "series-1": "#0b5fa5",
+    "series-2": "#c2500a",
+    "series-3": "#00806a",
+    "series-4": "#8a3f8f",
+    "series-5": "#86690a",
+    "series-6": "#4a5666",
+    "limit": "#a11d33",
+    "ok": "#9cc3e0",
+    "failed": "#b3261e",
+    "unknown": "#e2ab34",
+    "holds": "#cfe8df",
+    "violated": "#ab231d",
+    "undecided": "#f3dfae",
+    "on-dark": "#fdfeff",
+    "blank": "#eef1f4",
+}
+"""Name of a role → its colour in light; picked to stay apart for the colour-blind and, by lightness, on paper."""
+
+
+class LineStyle(NamedTuple):
+    """What tells one series from the next, twice over."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+
+LINE_STYLES: tuple[LineStyle, ...] = (
+    LineStyle(COLOURS["series-1"], "o", "-"),
+    LineStyle(COLOURS["series-2"], "s", (0, (5, 1.6))),
+    LineStyle(COLOURS["series-3"], "^", (0, (1.2, 1.2))),
+    LineStyle(COLOURS["series-4"], "D", (0, (6, 1.6, 1.2, 1.6))),
+    LineStyle(COLOURS["series-5"], "v", (0, (3, 1.2))),
+    LineStyle(COLOURS["series-6"], "P", (0, (8, 2))),
+)
+
+HATCHES: tuple[str, ...] = ("", "///", "...", "xxx", "\\\\\\", "++")
+
+WIDTH = 7.4
+"""Inches; every chart is as wide as the page's column, so that letters have one size throughout."""
+
+SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cryptosense",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": 9,
+    "text.color": COLOURS["ink"],
+    "text.parse_math": False,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": COLOURS["muted"],
+    "axes.labelcolor": COLOURS["ink"],
+    "axes.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.facecolor": "none",
+    "grid.color": COLOURS["rule"],
+    "grid.linewidth": 0.7,
+    "xtick.color": COLOURS["muted"],
+    "ytick.color": COLOURS["muted"],
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": COLOURS["surface"],
+}
+
+
+def styled() -> Any:
+    """The context in which a chart is drawn and saved; what a notebook has set stays untouched outside it."""
+    return mpl.rc_context(SETTINGS)
+
+
+def new_figure(title: str, *, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with its title at the left and its axes, row by row; `height` in inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.suptitle(title, x=0.004, ha="left", fontsize=10.5, fontweight="bold", color=COLOURS["ink"])
+    axes = figure.subplots(rows, columns, squeeze=False, **grid)
+    return figure, [axis for row in axes for axis in row]
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as SVG: text stays text, and the same figure always gives the same letters."""
+    written = io.StringIO()
+    with styled():
+        figure.savefig(written, format="svg", metadata={"Date": None})
+    return written.getvalue()
+
+
+def sample_note(axis: Axes, samples: int | str | None) -> None:
+    """Writes how many samples a panel rests on above its right corner."""
+    if samples is not None:
+        text = f"n = {samples:,}" if isinstance(samples, int) else samples
+        axis.set_title(text, loc="right", fontsize=8, fontweight="normal", color=COLOURS["muted"])
+
+
+def limit_line(axis: Axes, value: float, label: str) -> None:
+    """A horizontal threshold with its label, kept inside the axes' width."""
+    axis.axhline(value, color=COLOURS["limit"], linewidth=1.3, linestyle=(0, (7, 2)), zorder=2.5)
+    axis.annotate(
+        label,
+        xy=(1, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=COLOURS["limit"],
+    )
+
+
+def figure_text(value: float) -> str:
+    """A figure as people write it: at most three significant places, thousands with commas."""
+    size = abs(value)
+    if size >= 1000 or (size == int(size) and size >= 1):
+        return f"{value:,.0f}"
+    if size == 0:
+        return "0"
+    return f"{value:.3g}" if size >= 0.001 else f"{value:.1e}"
+
+
+def legend_above(axis: Axes, entries: int) -> None:
+    """A legend in one or two lines above the axes, clear of the data."""
+    if entries:
+        axis.legend(
+            loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=min(entries, 4), borderaxespad=0.2, handlelength=2.6
+        )
+
+
+def in_words(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,135 @@
+"""What users felt over time: how operations ended per service, with the faults shaded behind them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from cryptosense.workbench.charts.style import COLOURS, figure_text, in_words, new_figure, sample_note, styled
+from cryptosense.workbench.experiment import Chart
+from cryptosense.workbench.history import Span, SpanKind
+
+_OUTCOMES = (("ok", "ok", ""), ("failed", "refused or failed", "////"), ("unknown", "no answer (unknown)", "...."))
+_FAULT_HATCHES = ("", "\\\\\\", "xx", "--", "||")
+
+
+def outcome_timeline(name: str, title: str, table: pd.DataFrame, faults: Sequence[Span] = ()) -> Chart:
+    """One row of bars a service, `table` as `measures.timeline` gives it; `faults` are shaded, phases only marked.
+
+    A fault's label is its span's label `label`, else its name; its span's label `hatch` overrides the shading.
+    """
+    groups = list(dict.fromkeys(table["group"]))
+    with styled():
+        figure, axes = new_figure(title, height=1.15 * max(len(groups), 1) + 1.2, rows=max(len(groups), 1), sharex=True)
+        for axis, group in zip(axes, groups, strict=False):
+            _draw(axis, group, table[table["group"] == group])
+            _shade(axis, faults)
+        if groups:
+            _name_faults(axes[0], faults)
+        axes[-1].set_xlabel("seconds since the experiment began")
+        figure.legend(
+            handles=[
+                Patch(facecolor=COLOURS[colour], edgecolor=COLOURS["ink"], linewidth=0.4, hatch=hatch, label=label)
+                for colour, label, hatch in _OUTCOMES
+            ]
+            + [Patch(facecolor=COLOURS["shade"], alpha=0.3, label="fault under way")],
+            loc="outside lower left",
+            ncols=4,
+        )
+    return Chart(name, title, _words(table, faults), figure)
+
+
+def _draw(axis: Axes, group: str, rows: pd.DataFrame) -> None:
+    floor = np.zeros(len(rows))
+    width = float(rows["seconds"].iloc[0])
+    for column, _, hatch in _OUTCOMES:
+        heights = rows[column].to_numpy(dtype=float) / width
+        if heights.any():
+            axis.bar(
+                rows["at"],
+                heights,
+                width=width,
+                bottom=floor,
+                align="edge",
+                color=COLOURS[column],
+                edgecolor=COLOURS["ink"],
+                linewidth=0.15,
+                hatch=hatch,
+                zorder=2,
+            )
+        floor = floor + heights
+    total = int(rows[["ok", "failed", "unknown"]].to_numpy().sum())
+    not_ok = total - int(rows["ok"].sum())
+    axis.set_title(group)
+    sample_note(axis, f"n = {total:,}, not ok {not_ok:,}")
+    axis.set_ylabel("per second")
+    axis.set_xlim(float(rows["at"].min()), float(rows["at"].max()) + width)
+    axis.set_ylim(0, max(float(floor.max()) * 1.1, 1.0))
+
+
+def _shade(axis: Axes, faults: Sequence[Span]) -> None:
+    for place, fault in enumerate(fault_names(faults)):
+        hatch = fault[1].labels.get("hatch", _FAULT_HATCHES[place % len(_FAULT_HATCHES)])
+        for span in faults:
+            if span.kind is SpanKind.FAULT and _label(span) == fault[0]:
+                axis.axvspan(
+                    span.started_at,
+                    span.ended_at,
+                    facecolor=COLOURS["shade"],
+                    edgecolor=COLOURS["muted"],
+                    alpha=0.3,
+                    hatch=hatch,
+                    linewidth=0,
+                    zorder=1,
+                )
+    for span in faults:
+        if span.kind is SpanKind.PHASE:
+            axis.axvline(span.started_at, color=COLOURS["muted"], linewidth=0.7, linestyle=(0, (1, 2)), zorder=1.5)
+
+
+def _name_faults(axis: Axes, faults: Sequence[Span]) -> None:
+    for span in faults:
+        if span.kind is SpanKind.FAULT:
+            axis.annotate(
+                f"{_label(span)} ({figure_text(span.ended_at - span.started_at)} s)",
+                xy=(span.started_at, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(2, -2),
+                textcoords="offset points",
+                va="top",
+                fontsize=7.5,
+                color=COLOURS["ink"],
+                bbox={"facecolor": COLOURS["surface"], "alpha": 0.75, "linewidth": 0, "pad": 1.0},
+                zorder=5,
+            )
+
+
+def fault_names(spans: Sequence[Span]) -> list[tuple[str, Span]]:
+    """Each fault's label with its first span, in order of time."""
+    first: dict[str, Span] = {}
+    for span in sorted(spans, key=lambda span: span.started_at):
+        if span.kind is SpanKind.FAULT:
+            first.setdefault(_label(span), span)
+    return list(first.items())
+
+
+def _label(span: Span) -> str:
+    return span.labels.get("label", span.name)
+
+
+def _words(table: pd.DataFrame, faults: Sequence[Span]) -> str:
+    told = []
+    for group in dict.fromkeys(table["group"]):
+        sums = table[table["group"] == group][["ok", "failed", "unknown"]].sum()
+        told.append(
+            f"{group}: {sums['ok']:,} ok, {sums['failed']:,} refused or failed, {sums['unknown']:,} without an answer"
+        )
+    shaded = [
+        f"{_label(span)} from {figure_text(span.started_at)} s to {figure_text(span.ended_at)} s"
+        for span in faults
+        if span.kind is SpanKind.FAULT
+    ]
+    during = f" Faults: {in_words(shaded)}." if shaded else " No fault was injected."
+    return f"How operations ended over time. {'; '.join(told) or 'No operation'}.{during}"
