@@ -217,7 +217,10 @@ class CacheState(Protocol):
         ...
 
     async def wait(self, key: CacheKey, *, timeout_ms: int) -> None:
-        """Returns when the holder stored or released, or at the timeout; spurious returns are allowed."""
+        """Returns when the lease has ended, in whatever way, or at the timeout; spurious returns are allowed.
+
+        It takes nothing from the request's deadline: that counts what the backend takes, not the upstream.
+        """
         ...
 
     async def invalidate(self, *keys: CacheKey) -> int:

@@ -1,0 +1,28 @@
+"""What the state tells whoever listens: the wiring turns it into logs and metrics."""
+
+from typing import Protocol
+
+
+class StateObserver(Protocol):
+    """Callbacks, called from the event loop and expected to return at once.
+
+    Events: `connect`, `ready`, `error`, `close`, `reconnecting` (once each per outage and server, with `server`, and
+    `reason` where there is one), `entry_unreadable` (with `key`), `other_side_failed` (with `service`, `reason`),
+    `topology` (a cluster's shards have moved; with `shards`).
+    """
+
+    def event(self, name: str, **fields: object) -> None: ...
+
+    def difference(self, service: str, kind: str) -> None:
+        """The two sides of the migration disagree: `kind` is `missing`, `value`, `decision` or `lease`."""
+        ...
+
+
+class SilentObserver:
+    """Listens to nothing."""
+
+    def event(self, name: str, **fields: object) -> None:
+        """Ignores it."""
+
+    def difference(self, service: str, kind: str) -> None:
+        """Ignores it."""
