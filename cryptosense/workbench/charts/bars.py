@@ -55,7 +55,7 @@ def bars(
             mine = [bar for bar in found if bar.group == group]
             at = [categories.index(bar.category) + (place - (len(groups) - 1) / 2) * width for bar in mine]
             style = LINE_STYLES[place % len(LINE_STYLES)]
-            drawn = axis.bar(
+            axis.bar(
                 at,
                 [bar.value for bar in mine],
                 width=width * 0.92,
@@ -67,8 +67,7 @@ def bars(
                 label=group,
                 zorder=2,
             )
-            axis.bar_label(drawn, [f"{figure_text(bar.value)}{unit}" for bar in mine], padding=3, fontsize=8)
-            _whiskers(axis, at, mine)
+            _figures(axis, at, mine, unit)
         for threshold in thresholds:
             limit_line(axis, threshold.value, f"{threshold.label}: {figure_text(threshold.value)}{unit}")
         if not log_y:
@@ -82,10 +81,20 @@ def bars(
     return Chart(name, title, _bars_words(found, y_label, unit, thresholds), figure)
 
 
-def _whiskers(axis: Axes, at: Sequence[float], mine: Sequence[Bar]) -> None:
+def _figures(axis: Axes, at: Sequence[float], mine: Sequence[Bar], unit: str) -> None:
+    """Each bar's interval as a whisker, and its figure above that."""
     for x, bar in zip(at, mine, strict=True):
         if bar.low is not None and bar.high is not None:
             axis.plot([x, x], [bar.low, bar.high], color=COLOURS["ink"], linewidth=1.2, zorder=3)
+        axis.annotate(
+            f"{figure_text(bar.value)}{unit}",
+            xy=(x, max(bar.value, bar.high or bar.value)),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            zorder=4,
+        )
 
 
 def _bars_words(found: Sequence[Bar], y_label: str, unit: str, thresholds: Sequence[Threshold]) -> str:

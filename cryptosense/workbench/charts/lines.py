@@ -96,18 +96,21 @@ def _draw(axis: Axes, panel: Panel, styles: dict[str, LineStyle]) -> None:
     if panel.log_y:
         axis.set_yscale("log")
     for line in panel.series:
-        _draw_line(axis, line, styles.get(line.label), panel.unit)
+        _draw_line(axis, line, styles.get(line.label))
     for threshold in panel.thresholds:
         limit_line(axis, threshold.value, f"{threshold.label}: {figure_text(threshold.value)}{panel.unit}")
+    _name_ends(axis, panel, styles)
     if not panel.log_y:
         bottom, top = axis.get_ylim()
         axis.set_ylim(min(0.0, bottom) if bottom >= 0 else bottom, top + 0.08 * (top - bottom))
     _ticks(axis, panel)
 
 
-def _draw_line(axis: Axes, line: Series, style: LineStyle | None, unit: str) -> None:
+def _draw_line(axis: Axes, line: Series, style: LineStyle | None) -> None:
     if line.kind == "theory" or style is None:
-        axis.plot(line.x, line.y, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)), label=line.label)
+        axis.plot(
+            line.x, line.y, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)), label=line.label, zorder=3.5
+        )
         return
     hollow = line.kind == "extrapolated"
     axis.plot(
@@ -122,15 +125,30 @@ def _draw_line(axis: Axes, line: Series, style: LineStyle | None, unit: str) -> 
     )
     if line.low is not None and line.high is not None:
         axis.fill_between(line.x, line.low, line.high, color=style.colour, alpha=0.16, linewidth=0)
-    if len(line.y):
+
+
+def _name_ends(axis: Axes, panel: Panel, styles: dict[str, LineStyle]) -> None:
+    """Writes each measured line's last figure above its end, or below where a threshold or another figure stands."""
+    taken = [threshold.value for threshold in panel.thresholds]
+    bottom, top = axis.transLimits.inverted().transform([(0, 0), (0, 1)])[:, 1]
+    for line in panel.series:
+        if line.kind == "theory" or not len(line.y):
+            continue
+        last = line.y[-1]
+        place = float(axis.transScale.transform((1, last))[1])
+        crowded = any(
+            abs(place - float(axis.transScale.transform((1, other))[1])) < 0.07 * abs(top - bottom) for other in taken
+        )
+        taken.append(last)
         axis.annotate(
-            f"{figure_text(line.y[-1])}{unit}",
-            xy=(line.x[-1], line.y[-1]),
-            xytext=(0, 5),
+            f"{figure_text(last)}{panel.unit}",
+            xy=(line.x[-1], last),
+            xytext=(0, -6 if crowded else 5),
             textcoords="offset points",
             ha="right",
+            va="top" if crowded else "bottom",
             fontsize=8,
-            color=style.colour,
+            color=styles[line.label].colour,
             zorder=4,
         )
 
@@ -146,12 +164,8 @@ def _ticks(axis: Axes, panel: Panel) -> None:
 
 
 def short(value: float) -> str:
-    """A tick's figure: 1.5k, 2M, 3G."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size:
-            scaled = value / (1e3 if letter == "k" else size)
-            return f"{scaled:g}{letter}"
-    return f"{value:g}"
+    """A tick's figure: 15k, 2M, 3bn."""
+    return f"{value / 1e3:g}k" if 1e4 <= abs(value) < 1e6 else figure_text(value) if abs(value) >= 1e6 else f"{value:g}"
 
 
 def _words(panel: Panel) -> str:

@@ -11,8 +11,8 @@ from cryptosense.workbench.charts.style import COLOURS, figure_text, in_words, n
 from cryptosense.workbench.experiment import Chart
 from cryptosense.workbench.history import Span, SpanKind
 
-_OUTCOMES = (("ok", "ok", ""), ("failed", "refused or failed", "////"), ("unknown", "no answer (unknown)", "...."))
-_FAULT_HATCHES = ("", "\\\\\\", "xx", "--", "||")
+_OUTCOMES = (("ok", "ok", ""), ("failed", "refused or failed", "////"), ("unknown", "no answer (unknown)", "xxxx"))
+_FAULT_HATCHES = ("", "\\\\", "--", "||", "++")
 
 
 def outcome_timeline(name: str, title: str, table: pd.DataFrame, faults: Sequence[Span] = ()) -> Chart:
