@@ -1,7 +1,7 @@
 """CSRF tokens: bound to a session, rotated by every accepted use.
 
-The service draws the tokens and decides what a presented one is worth; comparing and rotating is one atomic step of the
-state. An outage is never an answer about a token: `StateUnavailable`, `OutcomeUnknown` and `StateCorrupt` propagate from
+The service draws the tokens and decides what a presented one is worth; comparing and rotating is one atomic step of
+the state. An outage is never an answer about a token: `StateUnavailable`, `OutcomeUnknown` and `StateCorrupt` leave
 every method, so that the caller can fail closed and say so.
 """
 

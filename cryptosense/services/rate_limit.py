@@ -104,7 +104,7 @@ class RateLimiter:
             admission = await self._ask(key, self._quotas[policy])
         except StateCorrupt as error:
             self._breaker.succeeded()
-            _log.error("a rate-limit key holds something foreign", extra={"event": "state_corrupt", "key": error.key})  # noqa: TRY400 (the trace of a foreign value says nothing)
+            _log.error("a rate-limit key holds something foreign", extra={"event": "state_corrupt", "key": error.key})
             return self._settle(named, self._insurance.admit(key, self._shares[policy]), Source.INSURANCE)
         except StateError:
             self._breaker.failed(started)
