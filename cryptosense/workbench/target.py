@@ -7,9 +7,9 @@ a history or a report.
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cryptosense.errors import UsageError
 
@@ -32,6 +32,16 @@ def reveal(value: str) -> str:
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _false_means_none(cls, given: Any) -> Any:
+        """TOML knows no null: a route that the deployment lacks is written as false."""
+        return (
+            {key: None if value is False else value for key, value in given.items()}
+            if isinstance(given, dict)
+            else given
+        )
 
 
 class Route(_Part):

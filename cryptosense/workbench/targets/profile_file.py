@@ -15,6 +15,7 @@ from cryptosense.workbench.target import Account, Route, TargetProfile
 _HEAD = """\
 # How this deployment differs from the wire contract that the workbench speaks by default.
 # Every line is a default and commented out: uncomment what differs, leave the rest alone.
+# A route that the deployment does not have is written as false.
 # A secret is written as "env:NAME" and read from the environment when it is used.
 """
 

@@ -70,3 +70,9 @@ def test_a_secret_is_read_from_the_environment_when_it_is_used(tmp_path, monkeyp
     monkeypatch.delenv("SHOP_BEARER")
     with pytest.raises(UsageError, match="SHOP_BEARER"):
         reveal(profile.accounts[0].bearer)
+
+
+def test_a_route_that_is_not_there_is_written_as_false(tmp_path):
+    profile = load_profile(written(tmp_path, "[auth]\nrefresh = false\n"))
+    assert profile.auth.refresh is None
+    assert profile.auth.login is not None
