@@ -1,0 +1,131 @@
+"""Checkers of how much was carried: answered requests per second against the load that was offered.
+
+A load step is a phase; its offered rate or concurrency stands in the span's labels. The generator says how busy it was
+itself (`generator.busy`, 0 to 1, labelled with the phase); where it was the bottleneck, nothing is known of the
+service.
+"""
+
+from collections import Counter
+
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.counts import phases
+from cryptosense.workbench.claims.noise import unless_noisy
+from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, told
+from cryptosense.workbench.history import History, Outcome, Span
+from cryptosense.workbench.verdicts import Verdict
+
+BUSY = 0.9
+"""Share of its processor above which a generator counts as the bottleneck."""
+
+
+def carried_per_second(history: History, kind: str, span: Span) -> float:
+    """Answered requests per second of the span; refusals by the limiter (429) are answers."""
+    answered = [
+        operation
+        for operation in history.operations(kind, phase=span.name)
+        if operation.status is not None and operation.status < 500
+    ]
+    if not answered:
+        return 0.0
+    first = min(operation.invoked_at for operation in answered)
+    last = max(operation.completed_at for operation in answered)
+    return len(answered) / max(last - first, 1e-9)
+
+
+def generator_busy(history: History, phase: str) -> float | None:
+    """The busiest that the generator said it was in that phase; None where it said nothing."""
+    readings = [reading.value for reading in history.observations("generator.busy", phase=phase)]
+    return max(readings, default=None)
+
+
+def every_request_answered(kind: str, *, phase: str) -> Checker:
+    """Checks that nothing in the phases of that name failed: each got an answer, and none of 500 or above."""
+
+    def check(history: History) -> Finding:
+        operations = [op for span in phases(history, phase) for op in history.operations(kind, phase=span.name)]
+        if not operations:
+            return nothing_to_judge(history, phase, kind, expected=0)
+        bad = [op for op in operations if op.outcome is Outcome.UNKNOWN or op.status is None or op.status >= 500]
+        if bad:
+            ways = Counter("no answer" if op.status is None else str(op.status) for op in bad)
+            return convicted(
+                f"{len(bad)} of {len(operations)} requests failed ({_listed(ways)}); the first: {told(bad[0])}",
+                bad[:3],
+                expected=0,
+                observed=len(bad),
+                unit="failed requests",
+                samples=len(operations),
+            )
+        statuses = Counter(str(op.status) for op in operations)
+        return acquitted(
+            f"{len(operations)} requests, all answered ({_listed(statuses)})",
+            expected=0,
+            observed=0,
+            unit="failed requests",
+            samples=len(operations),
+        )
+
+    return check
+
+
+def throughput_holds(kind: str, *, phase: str, at_least: float) -> Checker:
+    """Checks that the steepest step of a sweep carries at least `at_least` of what the best step carried.
+
+    A service that collapses under load carries less the more it is asked.
+    """
+
+    def check(history: History) -> Finding:
+        steps = [span for span in phases(history, phase) if history.operations(kind, phase=span.name)]
+        if len(steps) < 2:
+            return nothing_to_judge(history, phase, "sweep of two steps or more", expected=at_least)
+        carried = [carried_per_second(history, kind, span) for span in steps]
+        if max(carried) <= 0:
+            return undecided("no request of the sweep was answered", expected=at_least)
+        busy = generator_busy(history, steps[-1].name)
+        if busy is not None and busy > BUSY and carried[-1] < at_least * max(carried):
+            return undecided(f"the generator itself was {busy:.0%} busy in the last step", expected=at_least)
+        share = carried[-1] / max(carried)
+        samples = sum(len(history.operations(kind, phase=span.name)) for span in steps)
+        series = ", ".join(f"{rate:.0f}/s" for rate in carried)
+        finding = Finding(
+            Verdict.HOLDS if share >= at_least else Verdict.VIOLATED,
+            f"at least {at_least:g}",
+            round(share, 3),
+            "of the best step",
+            samples,
+            f"carried {series} from the lightest step to the heaviest",
+        )
+        return unless_noisy(finding, history, steps[0].started_at, steps[-1].ended_at)
+
+    return check
+
+
+def keeps_up(kind: str, *, phase: str, at_least: float) -> Checker:
+    """Checks that of the requests that a schedule wanted sent in the phase, such a share was answered well in it."""
+
+    def check(history: History) -> Finding:
+        spans = phases(history, phase)
+        operations = [op for span in spans for op in history.operations(kind, phase=span.name)]
+        if not operations:
+            return nothing_to_judge(history, phase, kind, expected=at_least)
+        busy = max((generator_busy(history, span.name) or 0.0 for span in spans), default=0.0)
+        end = {span.name: span.ended_at for span in spans}
+        good = [op for op in operations if op.outcome is Outcome.OK and op.completed_at <= end[op.phase]]
+        share = len(good) / len(operations)
+        if share < at_least and busy > BUSY:
+            return undecided(f"the generator itself was {busy:.0%} busy", expected=at_least, samples=len(operations))
+        finding = Finding(
+            Verdict.HOLDS if share >= at_least else Verdict.VIOLATED,
+            f"at least {at_least:.0%}",
+            round(share, 4),
+            "share answered in time",
+            len(operations),
+            f"{len(good)} of {len(operations)} scheduled requests were answered well within the phase",
+        )
+        return unless_noisy(finding, history, spans[0].started_at, spans[-1].ended_at)
+
+    return check
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))

@@ -1,0 +1,141 @@
+"""Hand-written histories for what was spent upstream and in the database."""
+
+from cryptosense.workbench.claims.counts import one_fetch_per_expiry, queries_saved, upstream_rate
+from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Span, SpanKind
+from cryptosense.workbench.verdicts import Verdict
+
+
+def reads(
+    phase: str, count: int, *, start: float = 0.0, end: float = 1.0, kind: str = "tokens.read", cache: str = "miss"
+) -> list[Event]:
+    step = (end - start) / max(count, 1)
+    return [
+        Operation(
+            id=int(start * 10_000) + place,
+            kind=kind,
+            actor="a",
+            instance=f"http://i{place % 3}",
+            invoked_at=start + place * step,
+            completed_at=start + place * step + 0.001,
+            outcome=Outcome.OK,
+            status=200,
+            phase=phase,
+            got={"cache": cache, "version": "v1"},
+        )
+        for place in range(count)
+    ]
+
+
+def counted(name: str, readings: dict[float, float], **labels: str) -> list[Event]:
+    return [Observation(name, at, value, labels) for at, value in readings.items()]
+
+
+def phase(name: str, start: float, end: float) -> Span:
+    return Span(SpanKind.PHASE, name, start, end)
+
+
+def history(*parts: Event | list[Event]) -> History:
+    events: list[Event] = []
+    for part in parts:
+        events.extend(part if isinstance(part, list) else [part])
+    return History(started_at=0.0, events=tuple(events))
+
+
+STAMPEDE = one_fetch_per_expiry("tokens.read", phase="stampede")
+
+
+def two_rounds(first: float, second: float) -> History:
+    return history(
+        phase("stampede 1", 0, 2),
+        phase("stampede 2", 2.1, 4),
+        reads("stampede 1", 50, start=0.5, end=1.0),
+        reads("stampede 2", 50, start=2.5, end=3.0),
+        counted("upstream.calls", {0.1: 7, 1.9: 7 + first, 2.2: 20, 3.9: 20 + second}),
+    )
+
+
+def test_cache_2_one_upstream_call_for_each_stampede_holds() -> None:
+    finding = STAMPEDE(two_rounds(1, 1))
+    assert finding.verdict is Verdict.HOLDS
+    assert finding.samples == 100
+
+
+def test_cache_2_a_stampede_that_reaches_the_upstream_convicts() -> None:
+    finding = STAMPEDE(two_rounds(1, 50))
+    assert finding.verdict is Verdict.VIOLATED
+    assert finding.observed == 50
+    assert len(finding.evidence) == 2
+
+
+def test_cache_2_a_round_that_was_not_cold_is_undecided() -> None:
+    assert STAMPEDE(two_rounds(1, 0)).verdict is Verdict.UNDECIDED
+    assert STAMPEDE(history()).verdict is Verdict.UNDECIDED
+
+
+def test_cache_2_without_a_call_count_differing_answers_convict_and_equal_ones_do_not_acquit() -> None:
+    equal = reads("stampede 1", 10)
+    assert STAMPEDE(history(phase("stampede 1", 0, 2), equal)).verdict is Verdict.UNDECIDED
+    other = Operation(
+        999, "tokens.read", "b", "http://i", 0.5, 0.6, Outcome.OK, 200, "stampede 1", got={"version": "v2"}
+    )
+    assert STAMPEDE(history(phase("stampede 1", 0, 2), equal, other)).verdict is Verdict.VIOLATED
+
+
+def polled(calls: float, *, seconds: float = 7.0) -> History:
+    return history(
+        phase("poll", 0, seconds + 0.2),
+        reads("poll", 105, start=0.1, end=seconds + 0.1, cache="hit"),
+        counted("upstream.calls", {0.05: 3, seconds + 0.15: 3 + calls}),
+    )
+
+
+def test_polling_costs_one_call_per_lifetime_or_convicts() -> None:
+    check = upstream_rate("tokens.read", phase="poll", ttl_s=2.0)
+    holds = check(polled(4))
+    assert holds.verdict is Verdict.HOLDS
+    assert isinstance(holds.observed, float)
+    assert holds.observed <= 2
+    assert check(polled(105)).verdict is Verdict.VIOLATED
+    assert check(polled(5)).verdict is Verdict.VIOLATED
+
+
+def test_polling_for_less_than_two_lifetimes_or_without_a_count_is_undecided() -> None:
+    check = upstream_rate("tokens.read", phase="poll", ttl_s=2.0)
+    assert check(polled(1, seconds=3.0)).verdict is Verdict.UNDECIDED
+    assert check(history(phase("poll", 0, 8), reads("poll", 50, start=0, end=7))).verdict is Verdict.UNDECIDED
+
+
+SAVED = queries_saved("portfolios.read", "portfolios.write", cold="cold", writes="writes", mixed="mixed")
+
+
+def worked(mixed_queries: float) -> History:
+    cold = counted("database.queries", {0.1: 0, 0.9: 20}, instance="a")
+    writes = counted("database.queries", {1.1: 20, 1.9: 40}, instance="a")
+    mixed = counted("database.queries", {2.1: 40, 2.9: 40 + mixed_queries}, instance="a")
+    return history(
+        phase("cold", 0, 1),
+        phase("writes", 1, 2),
+        phase("mixed", 2, 3),
+        reads("cold", 10, start=0.2, end=0.8, kind="portfolios.read"),
+        reads("writes", 5, start=1.2, end=1.8, kind="portfolios.write"),
+        reads("mixed", 95, start=2.2, end=2.8, kind="portfolios.read", cache="hit"),
+        reads("mixed", 5, start=2.85, end=2.88, kind="portfolios.write"),
+        [*cold, *writes, *mixed],
+    )
+
+
+def test_queries_saved_prices_the_same_work_uncached() -> None:
+    finding = SAVED(worked(42))  # uncached: 95 reads at 2 and 5 writes at 4 are 210
+    assert finding.verdict is Verdict.HOLDS
+    assert finding.observed == 0.8
+    assert "hit ratio 100%" in finding.reason
+
+
+def test_a_cache_that_never_hits_saves_no_queries_and_is_convicted() -> None:
+    assert SAVED(worked(210)).verdict is Verdict.VIOLATED
+
+
+def test_queries_that_cannot_be_counted_are_undecided() -> None:
+    uncounted = [event for event in worked(42).events if not isinstance(event, Observation)]
+    assert SAVED(history(uncounted)).verdict is Verdict.UNDECIDED
+    assert SAVED(history()).verdict is Verdict.UNDECIDED

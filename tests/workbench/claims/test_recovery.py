@@ -1,0 +1,246 @@
+"""Hand-written histories of an outage: a store that is killed at second 10 and answers again at second 12."""
+
+from typing import Any
+
+from cryptosense.workbench.claims.lost_writes import account_of_writes
+from cryptosense.workbench.claims.recovery import (
+    admissions_within_insurance,
+    answers_within,
+    no_unexplained_false_accept,
+    only_honest_refusals,
+    well_again,
+    writes_accounted_for,
+    writes_again_within,
+)
+from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Span, SpanKind
+from cryptosense.workbench.verdicts import Verdict
+
+KILL = Span(SpanKind.FAULT, "kill", 10.0, 11.0, {"phase": "kill"})
+SILENT = [
+    Observation("store.answers", at, value, {"phase": "kill"})
+    for at, value in ((9.0, 1), (10.2, 0), (11.5, 0), (12.0, 1), (14.0, 1))
+]
+
+
+class Told:
+    """Builds a history operation by operation; each lasts 20 ms."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = [KILL, *SILENT]
+
+    def asks(
+        self,
+        kind: str,
+        at: float,
+        status: int | None = 200,
+        *,
+        actor: str = "s1",
+        instance: str = "http://a",
+        lasts: float = 0.02,
+        sent: dict[str, Any] | None = None,
+        **got: Any,
+    ) -> Operation:
+        outcome = Outcome.UNKNOWN if status is None else Outcome.OK if status < 400 else Outcome.FAILED
+        operation = Operation(
+            id=len(self.events),
+            kind=kind,
+            actor=actor,
+            instance=instance,
+            invoked_at=at,
+            completed_at=at + lasts,
+            outcome=outcome,
+            status=status,
+            phase="kill",
+            sent=sent or {},
+            got=got,
+        )
+        self.events.append(operation)
+        return operation
+
+    def posts(self, at: float, token: str, successor: str | None, status: int | None = 201, **more: Any) -> Operation:
+        got = {} if successor is None else {"successor": successor}
+        sent = {"token": token, "follows": True}
+        return self.asks("csrf.post", at, status, sent=sent, **got, **more)
+
+    def replays(self, at: float, token: str, successor: str | None = None) -> Operation:
+        got = {} if successor is None else {"successor": successor}
+        status = 403 if successor is None else 201
+        return self.asks("csrf.post", at, status, sent={"token": token, "replay": True}, **got)
+
+    def history(self) -> History:
+        return History(started_at=0.0, events=tuple(self.events))
+
+
+def test_a_503_that_names_itself_is_honest_and_anything_else_above_500_is_not() -> None:
+    check = only_honest_refusals("csrf", "limit", phase="kill")
+    told = Told()
+    told.asks("csrf.post", 10.1, 503, code="STATE_UNAVAILABLE", retry_after=1)
+    assert check(told.history()).verdict is Verdict.HOLDS
+    told.asks("csrf.post", 10.2, 503, code="STATE_UNAVAILABLE")
+    assert check(told.history()).verdict is Verdict.VIOLATED
+    other = Told()
+    bad = other.asks("limit.probe", 10.3, 500)
+    assert tuple(check(other.history()).evidence) == (bad.id,)
+    assert check(Told().history()).verdict is Verdict.UNDECIDED
+
+
+def test_conn_1_a_request_that_hangs_is_convicted() -> None:
+    check = answers_within("csrf", phase="kill", bound_s=2.0)
+    told = Told()
+    told.asks("csrf.post", 10.1, 503, lasts=0.3)
+    assert check(told.history()).verdict is Verdict.HOLDS
+    told.asks("csrf.post", 10.2, 503, lasts=8.2)
+    assert check(told.history()).verdict is Verdict.VIOLATED
+    told.events.append(Observation("machine.foreign_cpu", 11.0, 0.9))
+    assert check(told.history()).verdict is Verdict.UNDECIDED
+    assert check(Told().history()).verdict is Verdict.UNDECIDED
+
+
+def test_conn_2_good_writes_are_back_on_every_instance_within_the_bound() -> None:
+    check = writes_again_within("csrf.post", phase="kill", bound_s=2.0, since_store_answers=True)
+    told = Told()
+    told.posts(9.0, "t0", "t1")
+    told.posts(9.1, "t0", "t1", instance="http://b")
+    told.posts(12.4, "t1", "t2")
+    assert check(told.history()).verdict is Verdict.VIOLATED  # instance b wrote nothing any more
+    told.posts(13.0, "t1", "t2", instance="http://b")
+    finding = check(told.history())
+    assert finding.verdict is Verdict.HOLDS
+    assert finding.observed == 1.02
+    since_fault = writes_again_within("csrf.post", phase="kill", bound_s=2.0, since_store_answers=False)
+    assert since_fault(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_conn_2_a_store_that_never_answered_again_decides_nothing() -> None:
+    check = writes_again_within("csrf.post", phase="kill", bound_s=2.0, since_store_answers=True)
+    told = Told()
+    told.posts(9.0, "t0", "t1")
+    dead = [event for event in told.events if not (isinstance(event, Observation) and event.at >= 12)]
+    assert check(History(0.0, tuple(dead))).verdict is Verdict.UNDECIDED
+    assert check(Told().history()).verdict is Verdict.UNDECIDED
+
+
+def rotations() -> Told:
+    """One session with two acknowledged rotations long before the fault and one just before it."""
+    told = Told()
+    told.asks("csrf.fetch", 1.0, token="t0")
+    told.posts(2.0, "t0", "t1")
+    told.posts(3.0, "t1", "t2")
+    told.posts(9.95, "t2", "t3")
+    return told
+
+
+def test_writes_that_are_all_there_afterwards_hold() -> None:
+    told = rotations()
+    told.asks("csrf.fetch", 13.0, token="t3")
+    finding = writes_accounted_for(phase="kill", at_most=0)(told.history())
+    assert finding.verdict is Verdict.HOLDS
+    assert finding.observed == 0
+    assert finding.samples == 3
+
+
+def test_a_write_lost_just_before_the_kill_is_counted_and_allowed_only_where_declared() -> None:
+    told = rotations()
+    told.asks("csrf.fetch", 13.0, token="t2")
+    allowed = writes_accounted_for(phase="kill", window_s=1.0)(told.history())
+    assert allowed.verdict is Verdict.HOLDS
+    assert allowed.observed == 1
+    assert writes_accounted_for(phase="kill", at_most=0)(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_an_old_write_that_is_gone_is_no_replication_lag() -> None:
+    told = rotations()
+    told.asks("csrf.fetch", 13.0, token="t1")
+    assert writes_accounted_for(phase="kill", window_s=1.0)(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_a_record_that_is_gone_loses_all_its_writes() -> None:
+    told = rotations()
+    told.asks("csrf.fetch", 13.0, token="never seen before")
+    assert len(account_of_writes(told.history(), phase="kill").lost) == 3
+
+
+def test_a_request_without_a_clear_answer_may_explain_a_new_token() -> None:
+    told = rotations()
+    told.posts(10.1, "t3", None, None)
+    told.asks("csrf.fetch", 13.0, token="rotated unseen")
+    assert writes_accounted_for(phase="kill", at_most=0)(told.history()).verdict is Verdict.HOLDS
+
+
+def test_a_token_that_the_session_was_shown_to_hold_again_is_no_false_accept() -> None:
+    told = rotations()
+    told.asks("csrf.fetch", 13.0, token="t2")
+    told.posts(13.1, "t2", "t4")
+    assert account_of_writes(told.history(), phase="kill").false_accepts == []
+
+
+def test_a_session_that_was_never_read_again_leaves_the_count_undecided() -> None:
+    assert writes_accounted_for(phase="kill", at_most=0)(rotations().history()).verdict is Verdict.UNDECIDED
+    assert writes_accounted_for(phase="kill", at_most=0)(Told().history()).verdict is Verdict.UNDECIDED
+
+
+def test_a_used_token_that_passes_after_a_lost_write_is_explained() -> None:
+    check = no_unexplained_false_accept(phase="kill", window_s=1.0)
+    told = rotations()
+    told.replays(9.97, "t2")
+    told.replays(12.5, "t2", successor="t9")
+    finding = check(told.history())
+    assert finding.verdict is Verdict.HOLDS
+    assert "1 passed" in finding.reason
+    assert len(account_of_writes(told.history(), phase="kill").lost) == 1
+
+
+def test_a_used_token_that_passes_without_a_fault_between_is_convicted() -> None:
+    check = no_unexplained_false_accept(phase="kill", window_s=1.0)
+    before = rotations()
+    accepted = before.replays(5.0, "t1", successor="t9")
+    finding = check(before.history())
+    assert finding.verdict is Verdict.VIOLATED
+    assert finding.evidence[-1] == accepted.id
+    old = rotations()
+    old.replays(12.5, "t0", successor="t9")
+    assert check(old.history()).verdict is Verdict.VIOLATED
+    assert check(rotations().history()).verdict is Verdict.UNDECIDED
+
+
+def probes(told: Told, *moments: float, status: int = 200) -> None:
+    for at in moments:
+        told.asks("limit.probe", at, status, actor="hot")
+
+
+def test_rate_7_admissions_stay_under_limit_and_insurance_in_an_outage() -> None:
+    check = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3)
+    told = Told()
+    probes(told, 8.0, 8.1, 8.2, 8.3, 8.4)
+    probes(told, 8.5, status=429)
+    probes(told, 10.5, 10.6, 10.7)
+    assert check(told.history()).verdict is Verdict.HOLDS
+    probes(told, 10.8)
+    assert check(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_rate_7_no_insurance_is_due_in_windows_that_no_outage_touches() -> None:
+    check = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3)
+    told = Told()
+    probes(told, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5)
+    probes(told, 2.6, status=429)
+    assert check(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_rate_7_a_limit_that_was_never_reached_proves_nothing() -> None:
+    check = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3)
+    told = Told()
+    probes(told, 8.0)
+    assert check(told.history()).verdict is Verdict.UNDECIDED
+    assert check(Told().history()).verdict is Verdict.UNDECIDED
+
+
+def test_the_hypothesis_is_checked_again_after_the_cure() -> None:
+    check = well_again("csrf", phase="kill")
+    told = Told()
+    told.asks("csrf.post", 10.1, 503)
+    assert check(told.history()).verdict is Verdict.UNDECIDED
+    told.asks("csrf.post", 14.5, 201)
+    assert check(told.history()).verdict is Verdict.HOLDS
+    told.asks("csrf.post", 15.0, 503)
+    assert check(told.history()).verdict is Verdict.VIOLATED
