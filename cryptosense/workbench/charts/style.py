@@ -96,14 +96,22 @@ SETTINGS: Any = {
 }
 
 
+class StyledFigure(Figure):
+    """A figure that is saved in the style in which it was drawn, whoever saves it."""
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        with styled():
+            super().savefig(*args, **options)
+
+
 def styled() -> Any:
-    """The context in which a chart is drawn and saved; what a notebook has set stays untouched outside it."""
+    """The context in which a chart is drawn and saved; outside it, what a notebook has set stays as it is."""
     return mpl.rc_context(SETTINGS)
 
 
 def new_figure(title: str, *, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
     """A figure with its title at the left and its axes, row by row; `height` in inches."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = StyledFigure(figsize=(WIDTH, height), layout="constrained")
     figure.suptitle(title, x=0.004, ha="left", fontsize=10.5, fontweight="bold", color=COLOURS["ink"])
     axes = figure.subplots(rows, columns, squeeze=False, **grid)
     return figure, [axis for row in axes for axis in row]
@@ -112,8 +120,7 @@ def new_figure(title: str, *, height: float, rows: int = 1, columns: int = 1, **
 def as_svg(figure: Figure) -> str:
     """The figure as SVG: text stays text, and the same figure always gives the same letters."""
     written = io.StringIO()
-    with styled():
-        figure.savefig(written, format="svg", metadata={"Date": None})
+    figure.savefig(written, format="svg", metadata={"Date": None})
     return written.getvalue()
 
 
