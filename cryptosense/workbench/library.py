@@ -38,7 +38,9 @@ def notebook_of(experiment: AnyExperiment) -> Path:
         path = place / f"{experiment.name}.ipynb"
         if path.is_file():
             return path
-    raise UsageError(f"the experiment {experiment.name} has no notebook {experiment.name}.ipynb in {places[0]}")
+    raise UsageError(
+        f"the experiment {experiment.name} has no notebook {experiment.name}.ipynb in {places[0]} or {places[1]}"
+    )
 
 
 def new_run(reports: Path) -> Path:

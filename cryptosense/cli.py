@@ -1,0 +1,196 @@
+"""The command line. Every command imports what it needs when it is called, so that `--help` is quick.
+
+Exit codes: 0 all hold, 1 something is violated, 2 usage or could not start, 3 undecided, 130 interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import click
+
+from cryptosense.errors import CryptoSenseError, Interrupted
+from cryptosense.workbench.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from cryptosense.workbench.results import RunResults
+
+HOLDS, VIOLATED, COULD_NOT, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 130
+_EXIT_CODES = {Verdict.HOLDS: HOLDS, Verdict.VIOLATED: VIOLATED, Verdict.UNDECIDED: UNDECIDED}
+
+_REPORTS = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="cryptosense", prog_name="cryptosense")
+def cli() -> None:
+    """Moves a web service's state into Redis and proves, with measurements, that the move is right.
+
+    Begin with `cryptosense validate`; open reports/latest/index.html when it is done.
+    """
+
+
+@cli.command()
+@click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
+@click.option(
+    "--profile",
+    type=click.Choice(["quick", "full"]),
+    default="quick",
+    show_default=True,
+    help="quick takes at most 4 minutes on 2 cores, full at most 25.",
+)
+@click.option(
+    "-p",
+    "assignments",
+    multiple=True,
+    metavar="EXPERIMENT.NAME=VALUE",
+    help="Changes a parameter; may be given several times. VALUE is JSON or plain text.",
+)
+@click.option(
+    "--redis-url",
+    metavar="URL",
+    help="Use this Redis or Valkey in place of embedded ones. Nothing on it is flushed, frozen or reconfigured.",
+)
+@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+def validate(
+    experiments: tuple[str, ...],
+    profile: Literal["quick", "full"],
+    assignments: tuple[str, ...],
+    redis_url: str | None,
+    out: Path,
+) -> None:
+    """Run experiments (all of them unless named), judge them, and write a report."""
+    from rich.console import Console
+
+    from cryptosense.workbench.run import prepare
+    from cryptosense.workbench.run import validate as run_all
+    from cryptosense.workbench.stopping import StopRequest
+    from cryptosense.workbench.surroundings import Surroundings
+    from cryptosense.workbench.terminal import print_results, watcher_for
+
+    console = Console(highlight=False)
+    stop = StopRequest()
+    with stop.listening():
+        surroundings = Surroundings(reports=out, redis_url=redis_url)
+        request = prepare(experiments, profile=profile, assignments=assignments, surroundings=surroundings)
+        watcher = watcher_for(console)
+        folder, results = run_all(request, watcher, stop)
+        stop.nothing_to_heal = True
+        written = _write_report(folder)
+        print_results(console, results, folder)
+    sys.exit(INTERRUPTED if stop.requested else _exit_code(results, written=written))
+
+
+@cli.command("list")
+@click.option("--parameters", is_flag=True, help="Show each experiment's parameters as well.")
+def list_experiments(*, parameters: bool) -> None:
+    """Show the experiments, what each asks, and its parameters."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from cryptosense.workbench.experiments import catalog
+    from cryptosense.workbench.parameters import describe
+
+    console = Console(highlight=False)
+    for experiment in catalog().values():
+        console.print(f"[bold]{experiment.name:<14}[/] {escape(experiment.doubt.question)}")
+        for name, kind, default, text in describe(experiment) if parameters else ():
+            console.print(f"    {name}: {escape(kind)} = {escape(str(default))}  [dim]{escape(text)}[/]")
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The first port.")
+@click.option("--instances", default=1, show_default=True, type=click.IntRange(1, 64), help="Instance i has PORT+i.")
+def serve(host: str, port: int, instances: int) -> None:
+    """Serve the reference implementation until Ctrl-C; an embedded server comes with it unless REDIS_URL is set."""
+    from cryptosense.serve import serve as serve_until_stopped
+
+    sys.exit(serve_until_stopped(host=host, port=port, instances=instances))
+
+
+@cli.command()
+@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+@click.option("--port", default=8888, show_default=True, help="JupyterLab's port; the next free one if it is taken.")
+@click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address.")
+def lab(out: Path, port: int, browser: bool) -> None:
+    """Open the notebooks in JupyterLab."""
+    from cryptosense.workbench.jupyter import open_lab
+
+    sys.exit(open_lab(reports=out, port=port, browser=browser))
+
+
+@cli.command()
+@click.argument("run", default="latest")
+@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+def recheck(run: str, out: Path) -> None:
+    """Judge the saved history of RUN (an id, a folder, or `latest`) again, without running anything."""
+    from rich.console import Console
+
+    from cryptosense.workbench.library import find_run
+    from cryptosense.workbench.recheck import recheck as judge_again
+    from cryptosense.workbench.terminal import print_results
+
+    console = Console(highlight=False)
+    folder = find_run(run, out)
+    results, changes = judge_again(folder)
+    for change in changes:
+        console.print(f"{change.experiment} · {change.claim}: {change.before or 'not judged'} → {change.after}")
+    written = _write_report(folder)
+    print_results(console, results, folder)
+    sys.exit(_exit_code(results, written=written))
+
+
+@cli.command()
+@click.argument("run", default="latest")
+@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+def report(run: str, out: Path) -> None:
+    """Render the report of RUN (an id, a folder, or `latest`) again from its results."""
+    from cryptosense.workbench.library import find_run
+    from cryptosense.workbench.report import write_report
+
+    folder = find_run(run, out)
+    write_report(folder)
+    click.echo(f"Report: {folder / 'index.html'}")
+
+
+def _write_report(folder: Path) -> bool:
+    """The verdicts stand in `results.json` by now; a report that cannot be drawn must not take them along."""
+    try:
+        from cryptosense.workbench.report import write_report
+
+        write_report(folder)
+    except Exception as error:  # noqa: BLE001 — whatever it was: say it, and end with a code that is not success
+        click.echo(f"cryptosense: the report could not be written: {type(error).__name__}: {error}", err=True)
+        return False
+    return True
+
+
+def _exit_code(results: "RunResults", *, written: bool) -> int:
+    code = _EXIT_CODES[results.verdict]
+    return COULD_NOT if code == HOLDS and not written else code
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The console script: an error of ours is one line, an interrupt is 130, never a traceback."""
+    try:
+        cli.main(args=None if arguments is None else list(arguments), prog_name="cryptosense", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt, Interrupted):
+        click.echo("cryptosense: interrupted", err=True)
+        code = INTERRUPTED
+    except CryptoSenseError as error:
+        click.echo(f"cryptosense: {error}", err=True)
+        code = COULD_NOT
+    else:
+        code = HOLDS
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
