@@ -24,7 +24,7 @@ class StoreKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamPlan:
-    """The simulated CoinGecko: latency in ms drawn evenly from the range, quota in calls per minute (None: no limit)."""
+    """The simulated CoinGecko: latency in ms drawn evenly from the range, quota in calls a minute (None: no limit)."""
 
     latency_ms: tuple[int, int] = (200, 500)
     quota_per_minute: int | None = None
@@ -35,7 +35,8 @@ class DeploymentPlan:
     """What an experiment would like to have running.
 
     `service` is `reference` or the name of a control. `settings` are environment variables for every instance.
-    `skew_s[i]` sets instance i's wall clock off by that many seconds.
+    `skew_s[i]` sets instance i's wall clock off by that many seconds; given at all (zeros will do), the clocks can be
+    set while they run. `proxied` puts a wire before a single server that faults can slow down and cut.
     """
 
     label: str
@@ -46,6 +47,7 @@ class DeploymentPlan:
     settings: Mapping[str, str] = field(default_factory=dict)
     upstream: UpstreamPlan = field(default_factory=UpstreamPlan)
     skew_s: Sequence[float] = ()
+    proxied: bool = False
 
 
 class Capability(StrEnum):
@@ -95,6 +97,18 @@ class Instance(Process, Protocol):
     @property
     def url(self) -> str: ...
 
+    def change_settings(self, changes: Mapping[str, str | None]) -> None:
+        """Environment variables from the next start on; None removes one."""
+        ...
+
+    def set_clock(self, offset_s: float) -> None:
+        """Sets the wall clock of the running instance off by that many seconds.
+
+        Raises:
+            UsageError: the plan gave no `skew_s`.
+        """
+        ...
+
 
 class Upstream(Protocol):
     """The simulated CoinGecko's handle."""
@@ -109,7 +123,9 @@ class Upstream(Protocol):
         latency_ms: tuple[int, int] | None = None,
         health: Literal["up", "failing", "hanging"] | None = None,
         quota_per_minute: int | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Changes what is given; a quota of 0 lifts it."""
+        ...
 
 
 class Store(Protocol):
