@@ -181,3 +181,26 @@ class ManagedProcess:
     def _last_words(self) -> str:
         lines = self.last_lines()
         return f"; log {self.log}:\n" + "\n".join(lines) if lines else f"; its log {self.log} is empty"
+
+
+async def start_together(processes: Sequence[ManagedProcess]) -> None:
+    """Starts all of them at once and returns when all answer; when one does not come up, none is left.
+
+    Raises:
+        CouldNotStart: the first that did not.
+    """
+    starting = [asyncio.ensure_future(process.start()) for process in processes]
+    try:
+        await asyncio.gather(*starting)
+    except BaseException:
+        for task in starting:
+            task.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
+        await kill_together(processes)
+        raise
+
+
+async def kill_together(processes: Sequence[ManagedProcess]) -> None:
+    """SIGKILL to each, whatever state it is in."""
+    for process in processes:
+        await process.kill()
