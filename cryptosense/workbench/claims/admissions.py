@@ -1,0 +1,302 @@
+"""Claims about rate limits, judged from what clients saw.
+
+Operations: `limit.probe` (or any kind given), one budget per actor; `sent.policy` names the limit. A request takes
+effect at some moment between its call and its answer, so a checker convicts only where no placement is legal.
+`Limit` is what the deployment declares; unless given it is read from the history (`limit.max`, `limit.window_s`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.reading import (
+    CLOCK_SLACK_S,
+    acquitted,
+    admitted,
+    by_actor,
+    convicted,
+    declared,
+    denied,
+    may_be_applied,
+    nothing_to_judge,
+    select,
+    skip_reason,
+    told,
+)
+from cryptosense.workbench.history import History, Operation, SpanKind
+from cryptosense.workbench.measures.windows import surely_in_one_window
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`limit` admissions in any window of `window_s` seconds."""
+
+    limit: int
+    window_s: float
+
+
+def declared_limit(history: History, policy: str, phase: str | None) -> Limit | None:
+    """What the run wrote down about the policy in that phase."""
+    labels = {"policy": policy} if phase is None else {"policy": policy, "phase": phase}
+    most, window = declared(history, "limit.max", **labels), declared(history, "limit.window_s", **labels)
+    return None if most is None or window is None else Limit(int(most), window)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The requests that a claim is about, by budget, and the limit that holds for them."""
+
+    limit: Limit
+    budgets: dict[str, list[Operation]]
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self.budgets.values()))
+
+
+def asked(
+    history: History, policy: str, *, phase: str | None, limit: Limit | None, kinds: Sequence[str]
+) -> Asked | Finding:
+    """The requests against `policy`, or why there is nothing to judge."""
+    found = limit or declared_limit(history, policy, phase)
+    operations = [
+        operation
+        for operation in select(history, *kinds, phase=phase)
+        if operation.sent.get("policy", policy) == policy
+    ]
+    if not operations:
+        return nothing_to_judge(history, phase, f"request against the limit {policy}")
+    if found is None:
+        return undecided(f"the limit {policy} is not declared: name its max and window_s in the target profile")
+    return Asked(found, by_actor(operations))
+
+
+def never_above_limit(
+    policy: str,
+    *,
+    phase: str | None = None,
+    limit: Limit | None = None,
+    extra: int = 0,
+    kinds: Sequence[str] = ("limit.probe",),
+) -> Checker:
+    """RATE-1: no window holds more admissions of one client than the limit, on all instances together.
+
+    `extra` is what an insurance may add in a window that contains an outage (instances x share); with it only windows
+    that a fault touched may use it: all others are held to the limit itself.
+    """
+
+    def check(history: History) -> Finding:
+        found = asked(history, policy, phase=phase, limit=limit, kinds=kinds)
+        if isinstance(found, Finding):
+            return found
+        bound, window = found.limit.limit, found.limit.window_s
+        faults = [(span.started_at, span.ended_at) for span in history.spans(SpanKind.FAULT)] if extra else []
+        worst: tuple[int, int, list[Operation]] = (0, bound, [])
+        fullest = 0
+        for operations in found.budgets.values():
+            for group, allowed in _groups(operations, faults, window, bound, extra):
+                most = fullest_window(group, window)
+                fullest = max(fullest, len(most))
+                if len(most) - allowed > worst[0]:
+                    worst = (len(most) - allowed, allowed, most)
+        if worst[2]:
+            most = worst[2]
+            reason = (
+                f"{len(most)} requests of {most[0].actor} passed within {window:g} s, where {worst[1]} may, from "
+                f"{told(most[0])} to {told(most[-1])}; the usual causes are a count that is read and written in two "
+                "steps, a count in each instance's own memory, or the caller's clock"
+            )
+            unit = f"admitted in {window:g} s"
+            return convicted(
+                reason,
+                most[: worst[1] + 1],
+                expected=worst[1],
+                observed=len(most),
+                unit=unit,
+                samples=found.samples,
+            )
+        if fullest < bound and not any(map(denied, _all(found))):
+            return undecided(
+                f"the limit was never reached: at most {fullest} of {bound} in a window",
+                expected=bound,
+                samples=found.samples,
+            )
+        reason = f"no window of {window:g} s certainly holds more than {fullest} admissions of one client"
+        unit = f"admitted in {window:g} s"
+        return acquitted(reason, expected=bound + extra, observed=fullest, unit=unit, samples=found.samples)
+
+    return check
+
+
+def fullest_window(operations: Sequence[Operation], window_s: float) -> list[Operation]:
+    """The most admissions that lie in one window wherever in its interval each took effect, by the time of call."""
+    passed = [operation for operation in operations if admitted(operation)]
+    places = surely_in_one_window(
+        [operation.invoked_at for operation in passed],
+        [operation.completed_at for operation in passed],
+        window_s - CLOCK_SLACK_S,
+    )
+    return sorted((passed[place] for place in places), key=lambda operation: (operation.invoked_at, operation.id))
+
+
+def never_denied_with_room(
+    policy: str,
+    *,
+    phase: str | None = None,
+    limit: Limit | None = None,
+    kinds: Sequence[str] = ("limit.probe",),
+) -> Checker:
+    """RATE-1, RATE-2: a request is denied only when the limit's worth of admissions may lie in the window before it.
+
+    Requests without an answer may have been admitted. Denials that a fault touches (up to one window after its cure)
+    are left out: an insurance may be at work there.
+    """
+
+    def check(history: History) -> Finding:
+        found = asked(history, policy, phase=phase, limit=limit, kinds=kinds)
+        if isinstance(found, Finding):
+            return found
+        bound, window = found.limit.limit, found.limit.window_s
+        faults = [(span.started_at, span.ended_at + window) for span in history.spans(SpanKind.FAULT)]
+        judged, wrong = 0, list[tuple[int, Operation]]()
+        for operations in found.budgets.values():
+            counted = [item for item in operations if admitted(item) or may_be_applied(item)]
+            for denial in filter(denied, operations):
+                if any(denial.completed_at >= start and denial.invoked_at <= end for start, end in faults):
+                    continue
+                judged += 1
+                most = _most_before(denial, counted, window + CLOCK_SLACK_S)
+                if most < bound:
+                    wrong.append((most, denial))
+        if wrong:
+            most, denial = min(wrong, key=lambda item: item[0])
+            reason = (
+                f"{told(denial)} although at most {most} of {bound} requests had passed in the {window:g} s before it; "
+                "the usual causes are denied requests that count, a budget shared with somebody else (a spoofed or a "
+                "proxy's address, another route group), or a fixed window"
+            )
+            return convicted(reason, [denial], expected=0, observed=len(wrong), unit="wrong denials", samples=judged)
+        if not judged:
+            return undecided("nothing was denied, so no denial could be wrong", expected=0, samples=0)
+        reason = f"each of {judged} denials came when the window may have been full"
+        return acquitted(reason, expected=0, observed=0, unit="wrong denials", samples=judged)
+
+    return check
+
+
+def overload_gets_full_limit(
+    policy: str,
+    *,
+    phase: str | None = None,
+    limit: Limit | None = None,
+    share: float = 0.9,
+    kinds: Sequence[str] = ("limit.probe",),
+) -> Checker:
+    """RATE-2: a client that asks steadily above the limit gets at least `share` of the limit in every window.
+
+    Windows follow each other from the client's first request; one counts when it was overloaded to its end, that is,
+    when more requests than the limit were made in it and one of them falls into its last tenth.
+    """
+
+    def check(history: History) -> Finding:
+        found = asked(history, policy, phase=phase, limit=limit, kinds=kinds)
+        if isinstance(found, Finding):
+            return found
+        bound, window = found.limit.limit, found.limit.window_s
+        counts: list[tuple[int, list[Operation]]] = []
+        for operations in found.budgets.values():
+            counts += _window_counts(operations, window, bound)
+        if len(counts) < 2:
+            reason = f"fewer than two whole windows of {window:g} s were overloaded by one client"
+            return undecided(skip_reason(history, phase) or reason, expected=bound, samples=0)
+        least, starved = min(counts, key=lambda item: item[0])
+        series = ", ".join(str(count) for count, _ in counts[:8])
+        unit, samples = f"admitted in {window:g} s", sum(len(inside) for _, inside in counts)
+        if least < share * bound:
+            reason = (
+                f"a client that kept asking got [{series}] of {bound} in windows that follow each other, although it "
+                f"asked {len(starved)} times in the poorest; the usual cause is that denied requests count"
+            )
+            evidence = [operation for operation in starved if denied(operation)][:1]
+            return convicted(reason, evidence, expected=bound, observed=least, unit=unit, samples=samples)
+        reason = f"a client that kept asking got [{series}] of {bound} in windows that follow each other"
+        return acquitted(reason, expected=bound, observed=least, unit=unit, samples=samples)
+
+    return check
+
+
+def insurance_holds(
+    policy: str,
+    *,
+    instances: int,
+    phase: str | None = None,
+    limit: Limit | None = None,
+    kinds: Sequence[str] = ("limit.probe",),
+) -> Checker:
+    """RATE-7: in a window with an outage at most limit + instances x max(1, limit // instances) pass."""
+
+    def check(history: History) -> Finding:
+        found = limit or declared_limit(history, policy, phase)
+        if found is None:
+            return undecided(f"the limit {policy} is not declared")
+        share = instances * max(1, found.limit // instances)
+        return never_above_limit(policy, phase=phase, limit=found, extra=share, kinds=kinds)(history)
+
+    return check
+
+
+def _groups(
+    operations: list[Operation], faults: list[tuple[float, float]], window: float, bound: int, extra: int
+) -> list[tuple[list[Operation], int]]:
+    """What is held to the limit itself, and what may use the insurance: all that lies within a window of a fault."""
+    if not extra:
+        return [(operations, bound)]
+    near = [
+        operation
+        for operation in operations
+        if any(
+            operation.completed_at >= start - window and operation.invoked_at <= end + window for start, end in faults
+        )
+    ]
+    inside = {operation.id for operation in near}
+    return [([item for item in operations if item.id not in inside], bound), (near, bound + extra)]
+
+
+def _most_before(denial: Operation, counted: Sequence[Operation], window: float) -> int:
+    """The most of `counted` that can lie in the window before the denial, at the best moment for the service.
+
+    An admission can lie in (t - window, t] when it was called by t and may have taken effect after t - window.
+    """
+    others = [item for item in counted if item.invoked_at <= denial.completed_at]
+    moments = {denial.invoked_at, *(item.invoked_at for item in others if item.invoked_at > denial.invoked_at)}
+    return max(
+        sum(item.invoked_at <= moment and _latest(item) > moment - window for item in others) for moment in moments
+    )
+
+
+def _latest(operation: Operation) -> float:
+    return float("inf") if may_be_applied(operation) else operation.completed_at
+
+
+def _window_counts(operations: Sequence[Operation], window: float, bound: int) -> list[tuple[int, list[Operation]]]:
+    """Per overloaded window: the most admissions that may lie in it, and the requests made in it."""
+    first, last = operations[0].invoked_at, max(operation.invoked_at for operation in operations)
+    counts = []
+    for number in range(int((last - first) / window + 0.1)):
+        start, end = first + number * window, first + (number + 1) * window
+        inside = [operation for operation in operations if start <= operation.invoked_at < end]
+        overloaded = len(inside) > bound and inside[-1].invoked_at >= end - window / 10
+        if overloaded:
+            may = [
+                operation
+                for operation in operations
+                if (admitted(operation) or may_be_applied(operation))
+                and operation.invoked_at < end
+                and _latest(operation) >= start
+            ]
+            counts.append((len(may), inside))
+    return counts
+
+
+def _all(found: Asked) -> list[Operation]:
+    return [operation for operations in found.budgets.values() for operation in operations]

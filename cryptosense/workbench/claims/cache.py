@@ -1,0 +1,311 @@
+"""Claims about cached answers.
+
+Operations: `tokens.read` (`sent.ids`; `got.version` is a digest of the body, `got.as_of` the moment at which the
+upstream made it, `got.x_cache` what the service says), `tokens.invalidate`, `portfolios.read` and `portfolios.write`
+(`seq`). `upstream.calls` observations hold the upstream's own count. Freshness is declared as `cache.ttl_s`, and
+`upstream.latency_s` is the least time that the upstream takes for an answer.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from cryptosense.workbench.claims.claim import Checker, Figure, Finding, undecided
+from cryptosense.workbench.claims.reading import (
+    CLOCK_SLACK_S,
+    acquitted,
+    convicted,
+    declared,
+    nothing_to_judge,
+    select,
+    skip_reason,
+    told,
+)
+from cryptosense.workbench.history import History, Operation, Outcome
+
+OUTCOMES = ("hit", "stale", "miss", "negative", "bypass")
+_LATE_S = 0.02
+"""What the upstream's wall clock and ours may be apart."""
+
+
+def one_fetch_per_expiry(*, phase: str, expiries: int, template: str = "", per: str = "expiry") -> Checker:
+    """CACHE-2: of any number of simultaneous cold reads on all instances one goes upstream.
+
+    Judged by the upstream's own count between the first and the last `upstream.calls` observation of the phase
+    (label `path` where `template` is given). Without a count, two versions that were both fetched within one lifetime
+    convict, and nothing acquits.
+    """
+
+    def check(history: History) -> Finding:
+        reads = [read for read in select(history, "tokens.read", phase=phase) if read.got.get("version")]
+        labels = {"phase": phase, **({"path": template} if template else {})}
+        counts = history.observations("upstream.calls", **labels)
+        if not reads:
+            return nothing_to_judge(history, phase, "answered read", expected=expiries)
+        if len(counts) >= 2:
+            calls = int(counts[-1].value - counts[0].value)
+            fetchers = [read for read in reads if read.got.get("x_cache") == "miss"]
+            unit, samples = f"upstream calls in {expiries} {per}", len(reads)
+            if calls > expiries:
+                reason = (
+                    f"{len(reads)} reads over {len({read.instance for read in reads})} instances caused {calls} "
+                    f"upstream calls where {expiries} were due; the usual causes are a cache in each instance's own memory, and "
+                    "no lease for the one that fetches"
+                )
+                return convicted(reason, fetchers[:2], expected=expiries, observed=calls, unit=unit, samples=samples)
+            reason = f"{len(reads)} reads over all instances caused {calls} upstream calls"
+            return acquitted(reason, expected=expiries, observed=calls, unit=unit, samples=samples)
+        return _one_version_per_lifetime(history, phase, reads)
+
+    return check
+
+
+def hits_are_hits(*, phase: str, ttl_s: float | None = None) -> Checker:
+    """CACHE-1: what was answered once is a hit, with the same body, until its time is over or it is invalidated.
+
+    A read is judged when another read of the same ids had been answered less than `ttl_s` before, counted from that
+    answer's fetch at the earliest, and nothing invalidated in between.
+    """
+
+    def check(history: History) -> Finding:
+        lifetime = ttl_s if ttl_s is not None else declared(history, "cache.ttl_s", phase=phase)
+        if lifetime is None:
+            return undecided("the cache's time to live is not declared")
+        breaks = select(history, "tokens.invalidate", "portfolios.write", phase=phase)
+        judged, missed = 0, list[tuple[Operation, Operation]]()
+        for reads in _by_subject(select(history, "tokens.read", "portfolios.read", phase=phase)).values():
+            for fetched, read in _reads_of_fresh_entries(reads, lifetime, breaks):
+                judged += 1
+                if read.got.get("x_cache", "hit") != "hit" or read.got.get("version") != fetched.got.get("version"):
+                    missed.append((fetched, read))
+        if not judged:
+            return nothing_to_judge(history, phase, "second read within the time to live", expected=0)
+        if missed:
+            first, second = missed[0]
+            reason = (
+                f"{told(second)} ({second.got.get('x_cache', 'no outcome header')}) though {told(first)} had fetched "
+                "the same and it was fresh; the usual causes are a key that is written under one name and read under "
+                "another, and a cache in each instance's own memory"
+            )
+            return convicted(
+                reason,
+                [first, second],
+                expected=0,
+                observed=len(missed),
+                unit="misses of fresh entries",
+                samples=judged,
+            )
+        reason = f"{judged} reads of fresh entries were hits with the same body, whichever instance answered"
+        return acquitted(reason, expected=0, observed=0, unit="misses of fresh entries", samples=judged)
+
+    return check
+
+
+def never_stale_after_write(*, phase: str) -> Checker:
+    """CACHE-4 for portfolios: a read sees every write that had been answered before it was asked.
+
+    One writer per portfolio numbers its writes; a read of an older number convicts, whatever the interleaving.
+    """
+
+    def check(history: History) -> Finding:
+        writes = [
+            write
+            for write in select(history, "portfolios.write", phase=phase)
+            if write.outcome is Outcome.OK and isinstance(write.sent.get("seq"), int)
+        ]
+        reads = [read for read in select(history, "portfolios.read", phase=phase) if read.outcome is Outcome.OK]
+        judged, stale = 0, list[tuple[Operation, Operation]]()
+        for read in reads:
+            before = [write for write in writes if write.actor == read.actor and write.completed_at <= read.invoked_at]
+            if not before:
+                continue
+            judged += 1
+            newest = max(before, key=lambda write: int(write.sent["seq"]))
+            seen = read.got.get("seq")
+            if seen is None or seen < newest.sent["seq"]:
+                stale.append((newest, read))
+        if not judged:
+            return nothing_to_judge(history, phase, "read after a write", expected=0)
+        if stale:
+            write, read = stale[0]
+            reason = (
+                f"{told(write)} had been answered, and {told(read)} still showed the state before it "
+                f"({read.got.get('seq')} instead of {write.sent['seq']}); the usual causes are an invalidation that "
+                "misses a key or another instance's memory, and a value fetched before it that is stored after it"
+            )
+            return convicted(reason, [write, read], expected=0, observed=len(stale), unit="stale reads", samples=judged)
+        reason = f"each of {judged} reads saw all writes that were answered before it"
+        return acquitted(reason, expected=0, observed=0, unit="stale reads", samples=judged)
+
+    return check
+
+
+def never_stale_after_invalidation(*, phase: str) -> Checker:
+    """CACHE-4, CACHE-5: after an invalidation no read shows what was fetched before it, in any list with the coin.
+
+    A version is older than an invalidation when an answer had shown it before the invalidation was asked, or when the
+    upstream made it so early that its fetch must have begun before.
+    """
+
+    def check(history: History) -> Finding:
+        reads = [read for read in select(history, "tokens.read", phase=phase) if read.got.get("version")]
+        drops = [drop for drop in select(history, "tokens.invalidate", phase=phase) if drop.outcome is Outcome.OK]
+        latency = declared(history, "upstream.latency_s", phase=phase) or 0.0
+        judged, stale = 0, list[tuple[Operation, Operation, Operation | None]]()
+        for drop in drops:
+            for read in reads:
+                if read.invoked_at < drop.completed_at or not _touches(drop, read):
+                    continue
+                judged += 1
+                shown = _shown_before(read, reads, drop)
+                begun = _fetch_begun(read, history, latency)
+                if shown is not None or (begun is not None and begun < drop.invoked_at - _LATE_S):
+                    stale.append((drop, read, shown))
+        if not judged:
+            return nothing_to_judge(history, phase, "read after an invalidation", expected=0)
+        if stale:
+            drop, read, shown = min(stale, key=lambda item: item[2] is None)
+            evidence = [drop, read, *([shown] if shown else [])]
+            reason = (
+                f"{told(drop)} had been answered, and {told(read)} still showed what was fetched before it; the usual "
+                "causes are a fetch under way that stores its old value afterwards, and lists with the coin under "
+                "other keys"
+            )
+            return convicted(reason, evidence, expected=0, observed=len(stale), unit="stale reads", samples=judged)
+        reason = f"none of {judged} reads after an invalidation showed what was fetched before it"
+        return acquitted(reason, expected=0, observed=0, unit="stale reads", samples=judged)
+
+    return check
+
+
+def same_subject_same_entry(*, phase: str) -> Checker:
+    """CACHE-5: the same coins, however they are written (order, case, blanks, twice), are one entry.
+
+    Reads with one `sent.subject` within the time to live must show one version.
+    """
+
+    def check(history: History) -> Finding:
+        reads = [read for read in select(history, "tokens.read", phase=phase) if read.got.get("version")]
+        lifetime = declared(history, "cache.ttl_s", phase=phase)
+        groups = {key: found for key, found in _by_subject(reads).items() if len(found) > 1}
+        samples = sum(map(len, groups.values()))
+        if not samples or lifetime is None:
+            return nothing_to_judge(history, phase, "second spelling of a list", expected=1)
+        for subject, found in groups.items():
+            first = found[0]
+            other = next((read for read in found if read.got["version"] != first.got["version"]), None)
+            if other is not None and other.completed_at < first.invoked_at + lifetime:
+                reason = (
+                    f"{first.sent.get('ids')!r} and {other.sent.get('ids')!r} name the same coins ({subject}) and were "
+                    "answered from two fetches; the usual cause is a key made of the list as it was sent"
+                )
+                versions = len({read.got["version"] for read in found})
+                return convicted(
+                    reason, [first, other], expected=1, observed=versions, unit="entries per list", samples=samples
+                )
+        reason = f"{samples} reads, each list in several spellings, were answered from one entry per list"
+        return acquitted(reason, expected=1, observed=1, unit="entries per list", samples=samples)
+
+    return check
+
+
+def outcome_is_told(*, phase: str | None = None, kinds: Sequence[str] = ("tokens.read", "portfolios.read")) -> Checker:
+    """CACHE-7: every answer that a cache may serve says how it was served, in one of the five words."""
+
+    def check(history: History) -> Finding:
+        answers = [read for read in select(history, *kinds, phase=phase) if read.outcome is Outcome.OK]
+        if not answers:
+            return nothing_to_judge(history, phase, "answered read", expected=0)
+        silent = [read for read in answers if read.got.get("x_cache") not in OUTCOMES]
+        if silent:
+            said: Figure = silent[0].got.get("x_cache")
+            reason = f"{told(silent[0])} and said {said!r} about the cache, where one of {', '.join(OUTCOMES)} is due"
+            return convicted(reason, silent[:1], expected=0, observed=len(silent), unit="answers", samples=len(answers))
+        words = ", ".join(sorted({str(read.got["x_cache"]) for read in answers}))
+        reason = f"each of {len(answers)} answers said how it was served ({words})"
+        return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(answers))
+
+    return check
+
+
+def _one_version_per_lifetime(history: History, phase: str, reads: Sequence[Operation]) -> Finding:
+    """Two reads that both fetched, and brought two versions, within less than a lifetime."""
+    lifetime = declared(history, "cache.ttl_s", phase=phase)
+    if lifetime is None:
+        return undecided("the cache's time to live is not declared, and the upstream's calls cannot be counted")
+    latency = max((read.latency for read in reads), default=0.0)
+    for same in _by_subject(reads).values():
+        fetchers = [read for read in same if read.got.get("x_cache") in {"miss", None}]
+        for first, second in combinations(fetchers, 2):
+            apart = max(first.completed_at, second.completed_at) - min(first.invoked_at, second.invoked_at)
+            if first.got["version"] != second.got["version"] and apart < lifetime - latency:
+                reason = (
+                    f"{told(first)} and {told(second)} brought two versions within {apart:.1f} s, so two fetches were "
+                    f"made in one lifetime of {lifetime:g} s; the usual cause is that every cold read fetches"
+                )
+                return convicted(
+                    reason, [first, second], expected=1, observed=2, unit="versions per lifetime", samples=len(reads)
+                )
+    reason = (
+        skip_reason(history, phase)
+        or "the upstream's calls cannot be counted (give [upstream] calls_url), and equal versions prove nothing"
+    )
+    return undecided(reason, expected=1, samples=len(reads))
+
+
+def _by_subject(reads: Sequence[Operation]) -> dict[tuple[str, str], list[Operation]]:
+    """Reads of the same thing: the list's `subject` (else its ids) for everybody, a portfolio's for its owner."""
+    groups: dict[tuple[str, str], list[Operation]] = defaultdict(list)
+    for read in reads:
+        if read.kind.startswith("portfolios"):
+            groups[read.actor, str(read.sent.get("portfolio"))].append(read)
+        else:
+            groups["", str(read.sent.get("subject") or read.sent.get("ids"))].append(read)
+    return dict(groups)
+
+
+def _reads_of_fresh_entries(
+    reads: Sequence[Operation], lifetime: float, breaks: Sequence[Operation]
+) -> Iterator[tuple[Operation, Operation]]:
+    """Each read that must be a hit, with the one that had fetched the entry."""
+    fetched: Operation | None = None
+    for read in reads:
+        if read.outcome is not Outcome.OK:
+            continue
+        if fetched is not None and _still_fresh(fetched, read, lifetime, breaks):
+            yield fetched, read
+        elif read.got.get("x_cache") in {"miss", None}:
+            fetched = read
+
+
+def _still_fresh(fetched: Operation, read: Operation, lifetime: float, breaks: Sequence[Operation]) -> bool:
+    in_time = fetched.completed_at <= read.invoked_at and read.completed_at < fetched.invoked_at + lifetime
+    return in_time and not any(
+        (broken.completed_at >= fetched.invoked_at and broken.invoked_at <= read.completed_at)
+        and (broken.kind == "tokens.invalidate") == (read.kind == "tokens.read")
+        for broken in breaks
+    )
+
+
+def _touches(drop: Operation, read: Operation) -> bool:
+    coins = {coin.strip().lower() for coin in str(drop.sent.get("ids") or "").split(",") if coin.strip()}
+    listed = {coin.strip().lower() for coin in str(read.sent.get("ids") or "").split(",")}
+    return not coins or bool(coins & listed)
+
+
+def _shown_before(read: Operation, reads: Sequence[Operation], drop: Operation) -> Operation | None:
+    """An answer with this version that had come before the invalidation was asked."""
+    return next(
+        (
+            other
+            for other in reads
+            if other.got["version"] == read.got["version"] and other.completed_at < drop.invoked_at - CLOCK_SLACK_S
+        ),
+        None,
+    )
+
+
+def _fetch_begun(read: Operation, history: History, latency: float) -> float | None:
+    """The latest moment at which the fetch of this answer can have begun, in seconds of the history."""
+    as_of = read.got.get("as_of")
+    return None if as_of is None else float(as_of) - history.started_at - latency

@@ -1,0 +1,203 @@
+"""Claims about what a limiter tells its clients: when to come back, and how much is left."""
+
+import math
+from collections.abc import Sequence
+
+from cryptosense.workbench.claims.admissions import Limit, asked
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.reading import (
+    CLOCK_SLACK_S,
+    acquitted,
+    admitted,
+    convicted,
+    denied,
+    may_be_applied,
+    nothing_to_judge,
+    select,
+    told,
+)
+from cryptosense.workbench.history import History, Operation
+
+_PROBE = ("limit.probe",)
+_HEADERS = ("limit", "remaining", "reset")
+_IETF = ("ietf_policy", "ietf")
+
+
+def obedient_clients_admitted(policy: str, *, phase: str | None = None) -> Checker:
+    """RATE-3: a client that waits as long as `Retry-After` said is admitted.
+
+    Judges the probes with `sent.after` (the id of the denial whose time was waited out in full before the call).
+    """
+
+    def check(history: History) -> Finding:
+        probes = [
+            probe
+            for probe in select(history, *_PROBE, phase=phase)
+            if probe.sent.get("policy") == policy and probe.sent.get("after") is not None and probe.status is not None
+        ]
+        judged = [probe for probe in probes if admitted(probe) or denied(probe)]
+        if not judged:
+            return nothing_to_judge(history, phase, "request after a Retry-After was waited out", expected=0)
+        denials = {operation.id: operation for operation in select(history, *_PROBE, phase=phase)}
+        turned_away = [probe for probe in judged if denied(probe)]
+        if turned_away:
+            probe = turned_away[0]
+            denial = denials.get(int(probe.sent["after"]))
+            said = "" if denial is None else f" of {denial.got.get('retry_after')} s"
+            reason = (
+                f"a client waited out the Retry-After{said} and {told(probe)} all the same; the usual cause is a time "
+                "that is rounded down, or reckoned from the newest request instead of the oldest"
+            )
+            evidence = [*([denial] if denial else []), probe]
+            return convicted(
+                reason, evidence, expected=0, observed=len(turned_away), unit="denied again", samples=len(judged)
+            )
+        reason = f"{len(judged)} clients waited as long as they were told and were admitted"
+        return acquitted(reason, expected=0, observed=0, unit="denied again", samples=len(judged))
+
+    return check
+
+
+def retry_after_is_truthful(policy: str, *, phase: str | None = None, limit: Limit | None = None) -> Checker:
+    """RATE-3: `Retry-After` is the time until the next slot frees, in whole seconds rounded up, never more.
+
+    The slot that frees next is that of the oldest admission in the window. Convicts where the time said is longer than
+    the longest that any placement of the admissions explains, or missing, or no whole number of at least 1.
+    """
+
+    def check(history: History) -> Finding:
+        found = asked(history, policy, phase=phase, limit=limit, kinds=_PROBE)
+        if isinstance(found, Finding):
+            return found
+        judged, wrong = 0, list[tuple[float, Operation, str]]()
+        for operations in found.budgets.values():
+            counted = [item for item in operations if admitted(item) or may_be_applied(item)]
+            for denial in filter(denied, operations):
+                judged += 1
+                said = denial.got.get("retry_after")
+                if not isinstance(said, int) or said < 1:
+                    wrong.append((float("inf"), denial, f"said {said!r}, which is no time to wait"))
+                    continue
+                longest = _longest_wait(denial, counted, found.limit)
+                if longest is not None and said > longest:
+                    wrong.append((said - longest, denial, f"said {said} s although at most {longest} s were left"))
+        if not judged:
+            return undecided("nothing was denied", expected=0)
+        if wrong:
+            _, denial, what = max(wrong, key=lambda item: item[0])
+            reason = f"{told(denial)} and {what}; the usual cause is that the whole window is sent as the time to wait"
+            return convicted(
+                reason, [denial], expected=0, observed=len(wrong), unit="untruthful denials", samples=judged
+            )
+        reason = f"each of {judged} denials told the time until a slot frees, rounded up to the second"
+        return acquitted(reason, expected=0, observed=0, unit="untruthful denials", samples=judged)
+
+    return check
+
+
+def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Limit | None = None) -> Checker:
+    """Every limited answer carries the limit, what remains, when quota next increases, and the IETF fields beside.
+
+    `X-RateLimit-Limit` must be the declared limit; `Remaining` a number from 0 to limit - 1 on what passed and 0 on a
+    denial, and no more than what the certainly earlier admissions in the window leave; the moment of `Reset` no
+    farther away than a window. The IETF fields must name the same quota, window and rest.
+    """
+
+    def check(history: History) -> Finding:
+        found = asked(history, policy, phase=phase, limit=limit, kinds=_PROBE)
+        if isinstance(found, Finding):
+            return found
+        judged, wrong = 0, list[tuple[Operation, str]]()
+        for operations in found.budgets.values():
+            for answer in operations:
+                if admitted(answer) or denied(answer):
+                    judged += 1
+                    fault = _fault_in(answer, operations, found.limit, history.started_at, policy)
+                    if fault:
+                        wrong.append((answer, fault))
+        if not judged:
+            return undecided("no limited answer was recorded", expected=0)
+        if wrong:
+            reason = f"{told(wrong[0][0])}: {wrong[0][1]}"
+            return convicted(
+                reason, [wrong[0][0]], expected=0, observed=len(wrong), unit="wrong answers", samples=judged
+            )
+        reason = f"limit, rest, reset and the IETF fields agree on {judged} answers"
+        return acquitted(reason, expected=0, observed=0, unit="wrong answers", samples=judged)
+
+    return check
+
+
+def _longest_wait(denial: Operation, counted: Sequence[Operation], limit: Limit) -> int | None:
+    """The most whole seconds that can be left until the window has room; None where no denial was due.
+
+    The slot that frees next is that of the limit-th newest admission before the denial. The latest moments at which
+    the candidates can have taken effect, in order, bound that admission's moment.
+    """
+    latest = sorted(
+        denial.completed_at if may_be_applied(item) else min(item.completed_at, denial.completed_at)
+        for item in counted
+        if item.invoked_at < denial.completed_at
+    )
+    if len(latest) < limit.limit:
+        return None
+    left = latest[-limit.limit] + limit.window_s - denial.invoked_at
+    return max(1, math.ceil(left + CLOCK_SLACK_S))
+
+
+def _fault_in(
+    answer: Operation, operations: Sequence[Operation], limit: Limit, started_at: float, policy: str
+) -> str | None:
+    got = answer.got
+    missing = [name for name in (*_HEADERS, *_IETF) if got.get(name) is None]
+    if missing:
+        return f"the limit headers lack {', '.join(missing)}"
+    if got["limit"] != limit.limit:
+        return f"X-RateLimit-Limit is {got['limit']} where {limit.limit} is declared"
+    rest = got["remaining"]
+    if not isinstance(rest, int):
+        return f"X-RateLimit-Remaining is {rest!r}, which is no number"
+    before = _surely_before(answer, operations, limit.window_s)
+    most = 0 if denied(answer) else limit.limit - 1 - before
+    if not 0 <= rest <= most:
+        return f"X-RateLimit-Remaining is {rest} where at most {most} can be left"
+    return _reset_fault(answer, limit, started_at) or _ietf_fault(answer, limit, policy)
+
+
+def _surely_before(answer: Operation, operations: Sequence[Operation], window_s: float) -> int:
+    return sum(
+        admitted(item)
+        and item.id != answer.id
+        and item.completed_at <= answer.invoked_at
+        and item.invoked_at > answer.completed_at - window_s
+        for item in operations
+    )
+
+
+def _reset_fault(answer: Operation, limit: Limit, started_at: float) -> str | None:
+    reset_at = answer.got.get("reset_at")
+    if not isinstance(reset_at, int | float):
+        return f"X-RateLimit-Reset is {answer.got['reset']!r}, which is no moment in ISO 8601"
+    ahead = reset_at - (started_at + answer.completed_at)
+    # A second for a header in whole seconds, two for the wall clock against ours.
+    if not -3 <= ahead <= limit.window_s + 3:
+        return f"X-RateLimit-Reset is {ahead:.1f} s away where the window is {limit.window_s:g} s"
+    return None
+
+
+def _ietf_fault(answer: Operation, limit: Limit, policy: str) -> str | None:
+    fields = _parameters(str(answer.got["ietf_policy"])), _parameters(str(answer.got["ietf"]))
+    wanted_window = max(1, math.ceil(limit.window_s))
+    if fields[0].get("q") != str(limit.limit) or fields[0].get("w") not in {str(wanted_window), f"{limit.window_s:g}"}:
+        return (
+            f"RateLimit-Policy is {answer.got['ietf_policy']!r}, not {limit.limit} in {limit.window_s:g} s ({policy})"
+        )
+    if fields[1].get("r") != str(answer.got["remaining"]):
+        return f"RateLimit is {answer.got['ietf']!r} beside X-RateLimit-Remaining {answer.got['remaining']}"
+    return None
+
+
+def _parameters(field: str) -> dict[str, str]:
+    """The parameters of the first item of a structured field (RFC 9651): `"api";q=100;w=900`."""
+    parts = field.partition(",")[0].split(";")[1:]
+    return {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in parts)}

@@ -1,0 +1,142 @@
+"""Claims about how a service says no: with its declared codes, never with a lie, never with its insides."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from cryptosense.workbench.claims.claim import Checker, Finding
+from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, told
+from cryptosense.workbench.history import History, Operation
+
+DECLARED_CODES: Mapping[int, frozenset[str]] = {
+    401: frozenset({"UNAUTHORIZED"}),
+    403: frozenset({"CSRF_TOKEN_MISSING", "CSRF_TOKEN_INVALID", "CROSS_SITE_REQUEST"}),
+    404: frozenset({"NOT_FOUND"}),
+    405: frozenset({"METHOD_NOT_ALLOWED"}),
+    409: frozenset({"CONFLICT"}),
+    413: frozenset({"PAYLOAD_TOO_LARGE"}),
+    422: frozenset({"VALIDATION_FAILED"}),
+    429: frozenset({"RATE_LIMIT_EXCEEDED"}),
+    503: frozenset({"STATE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "DATABASE_UNAVAILABLE"}),
+}
+"""The contract's codes by status; 405 is the framework's own and may come without one."""
+
+_HEALTH = ("health.read", "ready.read", "live.read")
+
+
+def refusals_are_honest(
+    *, phase: str | None = None, kinds: Sequence[str] = ("auth", "csrf", "limit", "tokens", "portfolios", "session")
+) -> Checker:
+    """Every refusal is JSON with a declared code for its status; 503 says when to come back; no insides are shown."""
+    return _none_wrong("dishonest answers", _dishonest, kinds, phase)
+
+
+def no_server_error(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
+    """No 5xx but an honest 503: a declared code and `Retry-After`. Health routes are left out."""
+
+    def fault(operation: Operation) -> str | None:
+        return _dishonest(operation) if operation.status is not None and operation.status >= 500 else None
+
+    return _none_wrong("server errors", fault, kinds, phase)
+
+
+def no_refusal_for_the_flip(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
+    """STAGE-1: no request fails with a 5xx of any kind or without an answer while the phase lasts."""
+
+    def fault(operation: Operation) -> str | None:
+        if operation.status is None:
+            return "got no answer"
+        return "failed" if operation.status >= 500 else None
+
+    return _none_wrong("failed requests", fault, kinds, phase)
+
+
+def health_tells_the_truth(*, phase: str | None = None) -> Checker:
+    """`/health` answers 200 with `ok` and 503 with another word, never one with the other."""
+
+    def fault(operation: Operation) -> str | None:
+        word = operation.got.get("state")
+        if operation.kind != "health.read" or operation.status is None:
+            return None
+        if operation.status not in {200, 503}:
+            return f"answered {operation.status}, where 200 or 503 is due"
+        if (operation.status == 200) != (word == "ok"):
+            return f"answered {operation.status} with status {word!r}"
+        return None
+
+    return _none_wrong("contradictions", fault, ("health.read",), phase)
+
+
+def dependency_is_reported(service: str, *, word: str = "ok", phase: str | None = None) -> Checker:
+    """`/health` names the dependency and says that it answers."""
+
+    def fault(operation: Operation) -> str | None:
+        services = operation.got.get("services")
+        said = services.get(service) if isinstance(services, Mapping) else None
+        said = said.get("status") if isinstance(said, Mapping) else said
+        return None if said in {word, "up", "connected", "healthy", True} else f"says {said!r} about {service}"
+
+    return _none_wrong("answers", fault, ("health.read",), phase)
+
+
+def answered_with(
+    allowed: Collection[int],
+    *,
+    phase: str | None = None,
+    kinds: Sequence[str] = (),
+    actor: str | None = None,
+    why_wrong: str,
+    codes: Collection[str] = (),
+) -> Checker:
+    """Every operation of the selection was answered with one of the statuses (and, of refusals, one of the codes)."""
+
+    def fault(operation: Operation) -> str | None:
+        if operation.status is None:
+            return "got no answer"
+        wrong_code = codes and operation.status >= 400 and operation.got.get("code") not in codes
+        return why_wrong if operation.status not in allowed or wrong_code else None
+
+    return _none_wrong("wrong answers", fault, kinds, phase, actor)
+
+
+def _dishonest(operation: Operation) -> str | None:
+    """What is wrong with the refusal; None for an answer that is no refusal, or an honest one."""
+    if operation.got.get("trace"):
+        return "shows its insides (a stack trace)"
+    status, code = operation.status, operation.got.get("code")
+    if status is None or status < 400:
+        return None
+    if status not in DECLARED_CODES:
+        return f"answers {status}, which the contract does not know"
+    if code not in DECLARED_CODES[status] and not (status == 405 and code is None):
+        return f"gives the code {code!r}, where one of {', '.join(sorted(DECLARED_CODES[status]))} is due"
+    if status in {429, 503} and not isinstance(operation.got.get("retry_after"), int):
+        return "does not say in Retry-After when to come back"
+    return None
+
+
+def _none_wrong(
+    unit: str,
+    fault: Callable[[Operation], str | None],
+    kinds: Sequence[str],
+    phase: str | None,
+    actor: str | None = None,
+) -> Checker:
+    def check(history: History) -> Finding:
+        found = select(history, *kinds, phase=phase, actor=actor) if kinds else _all_but_health(history, phase, actor)
+        answered = [operation for operation in found if operation.status is not None or fault(operation) is not None]
+        if not answered:
+            return nothing_to_judge(history, phase, "answer", expected=0)
+        wrong = [(operation, what) for operation in answered if (what := fault(operation)) is not None]
+        if wrong:
+            operation, what = wrong[0]
+            reason = f"{told(operation)}: {what}"
+            if len(wrong) > 1:
+                reason += f"; and {len(wrong) - 1} more of {len(answered)}"
+            return convicted(reason, [operation], expected=0, observed=len(wrong), unit=unit, samples=len(answered))
+        return acquitted(f"none of {len(answered)}", expected=0, observed=0, unit=unit, samples=len(answered))
+
+    return check
+
+
+def _all_but_health(history: History, phase: str | None, actor: str | None) -> list[Operation]:
+    kinds = {operation.kind for operation in history.operations(phase=phase)} - set(_HEALTH)
+    return select(history, *sorted(kinds), phase=phase, actor=actor) if kinds else []

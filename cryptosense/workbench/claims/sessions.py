@@ -1,0 +1,105 @@
+"""Claims about sessions: they live until they are ended, on every instance, and then they are dead on every instance.
+
+Operations: `auth.register`, `auth.login`, `auth.refresh`, `auth.logout`, `auth.password`, `session.use` and everything
+else that carries a bearer; the actor is the session. `sent.dead` marks what is asked with credentials that were ended.
+"""
+
+from cryptosense.workbench.claims.claim import Checker, Finding
+from cryptosense.workbench.claims.reading import acquitted, by_actor, convicted, nothing_to_judge, select, told
+from cryptosense.workbench.history import History, Operation, Outcome
+
+_OPENING = {"auth.register", "auth.login", "auth.refresh"}
+_CARRYING = ("session.use", "csrf", "portfolios", "limit.probe", "auth.logout")
+
+
+def sessions_live_on(*, phase: str | None = None, actor: str | None = None) -> Checker:
+    """No 401 for a session that was opened and not ended: not on another instance, not after a restart."""
+
+    def check(history: History) -> Finding:
+        judged, lost = 0, list[tuple[Operation, Operation]]()
+        everything = select(history, *_OPENING, *_CARRYING, phase=phase, actor=actor)
+        for asked in by_actor(everything).values():
+            opened = next((item for item in asked if item.kind in _OPENING and item.outcome is Outcome.OK), None)
+            ended = next((item for item in asked if item.kind == "auth.logout"), None)
+            if opened is None:
+                continue
+            for use in asked:
+                alive = opened.completed_at <= use.invoked_at and (ended is None or use.completed_at < ended.invoked_at)
+                if alive and use.kind not in _OPENING and use.status is not None and not use.sent.get("dead"):
+                    judged += 1
+                    if use.status == 401:
+                        lost.append((opened, use))
+        if not judged:
+            return nothing_to_judge(history, phase, "request of a signed-in session", expected=0)
+        if lost:
+            opened, use = lost[0]
+            reason = (
+                f"the session of {told(opened)} was not ended, and {told(use)}; the usual causes are sessions in one "
+                "instance's memory and a signing secret that differs between instances or changes at a restart"
+            )
+            return convicted(
+                reason, [opened, use], expected=0, observed=len(lost), unit="lost sessions", samples=judged
+            )
+        reason = f"{judged} requests of signed-in sessions were recognised, whichever instance answered"
+        return acquitted(reason, expected=0, observed=0, unit="lost sessions", samples=judged)
+
+    return check
+
+
+def logout_ends_the_session(*, phase: str | None = None, actor: str | None = None) -> Checker:
+    """AUTH-1: after an answered logout its bearer, refresh token and CSRF token are refused on every instance."""
+
+    def check(history: History) -> Finding:
+        judged, alive = 0, list[tuple[Operation, Operation]]()
+        everything = select(history, *_OPENING, *_CARRYING, phase=phase, actor=actor)
+        for asked in by_actor(everything).values():
+            ended = next((item for item in asked if item.kind == "auth.logout" and item.outcome is Outcome.OK), None)
+            if ended is None:
+                continue
+            for use in asked:
+                if use.invoked_at >= ended.completed_at and use.status is not None and use.status < 500:
+                    judged += 1
+                    if use.status not in {401, 403, 429}:
+                        alive.append((ended, use))
+        if not judged:
+            return nothing_to_judge(history, phase, "request after a logout", expected=0)
+        if alive:
+            ended, use = alive[0]
+            reason = (
+                f"{told(ended)}, and after that {told(use)}: the session still lives; the usual cause is a signed "
+                "bearer that nobody looks up, or a logout that reaches one instance's memory only"
+            )
+            return convicted(
+                reason, [ended, use], expected=0, observed=len(alive), unit="accepted after logout", samples=judged
+            )
+        reason = f"all {judged} requests with ended credentials were refused, whichever instance answered"
+        return acquitted(reason, expected=0, observed=0, unit="accepted after logout", samples=judged)
+
+    return check
+
+
+def refresh_is_used_once(*, phase: str | None = None, actor: str | None = None) -> Checker:
+    """A refresh token is good once: one that had been traded is refused, and its session ends."""
+
+    def check(history: History) -> Finding:
+        spent: dict[str, Operation] = {}
+        judged, twice = 0, list[tuple[Operation, Operation]]()
+        for use in select(history, "auth.refresh", phase=phase, actor=actor):
+            token = str(use.sent.get("refresh"))
+            before = spent.get(token)
+            if use.outcome is Outcome.OK:
+                spent.setdefault(token, use)
+            if before is not None and use.invoked_at >= before.completed_at and use.status is not None:
+                judged += 1
+                if use.outcome is Outcome.OK:
+                    twice.append((before, use))
+        if not judged:
+            return nothing_to_judge(history, phase, "second use of a refresh token", expected=0)
+        if twice:
+            before, use = twice[0]
+            reason = f"one refresh token was traded twice: {told(before)}, then {told(use)}"
+            return convicted(reason, [before, use], expected=0, observed=len(twice), unit="second uses", samples=judged)
+        reason = f"{judged} refresh tokens that had been traded were refused"
+        return acquitted(reason, expected=0, observed=0, unit="second uses", samples=judged)
+
+    return check
