@@ -136,6 +136,15 @@ class Cache:
         entry = await self._read(key)
         return served(entry) if entry is not None and entry.fresh_ms > 0 else None
 
+    async def fresh_for_ms(self, key: CacheKey) -> int:
+        """What is left of the entry's freshness; 0 where there is none.
+
+        Raises:
+            StateError: the state cannot be asked.
+        """
+        entry = await self._read(key)
+        return 0 if entry is None else max(0, entry.fresh_ms)
+
     async def put(self, key: CacheKey, value: object, freshness: Freshness, *, tags: Sequence[str] = ()) -> bool:
         """Replaces whatever is there, fetches under way included; False where somebody came between.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 import orjson
 
-from cryptosense.errors import CryptoSenseError
+from cryptosense.errors import CryptoSenseError, UpstreamUnavailable
 from cryptosense.state.contracts import Entry, EntryKind
 
 Encoding = Literal["identity", "gzip"]
@@ -67,6 +67,16 @@ class Cached:
     def plain(self) -> bytes:
         """The body without its content coding."""
         return gzip.decompress(self.body) if self.encoding == "gzip" else self.body
+
+    def required(self) -> Any:
+        """The decoded JSON, for callers that need it to go on.
+
+        Raises:
+            UpstreamUnavailable: the fetch failed.
+        """
+        if self.kind is EntryKind.NEGATIVE:
+            raise UpstreamUnavailable("the upstream failed a moment ago")
+        return self.value()
 
     def value(self) -> Any:
         """The decoded JSON; a new object for every call, so a caller may change it."""

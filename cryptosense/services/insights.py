@@ -1,8 +1,8 @@
 """Predictions and risk from price history."""
 
+from cryptosense.clock import Clock
 from cryptosense.services.cache import Cache, Cached
 from cryptosense.services.market_data import MarketData
-from cryptosense.clock import Clock
 
 
 class Insights:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from cryptosense.clock import Clock
 from cryptosense.services.cache import Cache, Cached
 from cryptosense.services.database import Database
-from cryptosense.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
