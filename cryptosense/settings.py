@@ -86,7 +86,7 @@ class Settings:
     coingecko_url: str = DEFAULT_COINGECKO_URL
     coingecko_api_key: str | None = field(default=None, repr=False)
     coingecko_plan: CoinGeckoPlan = "demo"
-    coingecko_spacing_ms: int = 2_000
+    coingecko_calls_per_minute: int | None = None
     coingecko_timeout_s: float = 5.0
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     ipv6_prefix: int = 64
@@ -110,8 +110,15 @@ class Settings:
     password_rounds: int = 2
     max_body_bytes: int = 65_536
     startup_wait_s: float = 5.0
-    shutdown_grace_s: float = 5.0
+    drain_s: float = 0.5
+    shutdown_grace_s: float = 4.0
     log_level: LogLevel = "info"
+
+    @property
+    def database_password(self) -> str | None:
+        """The password inside `database_url`, which must not reach a log."""
+        password = urlsplit(self.database_url).password
+        return unquote(password) if password else None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -140,7 +147,7 @@ class Settings:
             coingecko_url=_http_url(read, "COINGECKO_URL", DEFAULT_COINGECKO_URL),
             coingecko_api_key=read.text("COINGECKO_API_KEY"),
             coingecko_plan=read.choice("COINGECKO_API_PLAN", COINGECKO_PLANS, "demo"),
-            coingecko_spacing_ms=read.whole("COINGECKO_SPACING_MS", 2_000, least=0, most=600_000),
+            coingecko_calls_per_minute=read.whole("COINGECKO_CALLS_PER_MINUTE", 0, least=0, most=100_000) or None,
             coingecko_timeout_s=read.number("COINGECKO_TIMEOUT_S", 5.0, least=0.05, most=60),
             trusted_proxies=_networks(read, "TRUSTED_PROXIES"),
             ipv6_prefix=read.whole("IPV6_PREFIX", 64, least=16, most=128),
@@ -164,7 +171,8 @@ class Settings:
             password_rounds=read.whole("PASSWORD_ROUNDS", 2, least=1, most=100),
             max_body_bytes=read.whole("MAX_BODY_BYTES", 65_536, least=1_024, most=64 * 1_048_576),
             startup_wait_s=read.number("STARTUP_WAIT_S", 5.0, least=0, most=120),
-            shutdown_grace_s=read.number("SHUTDOWN_GRACE_S", 5.0, least=0, most=8),
+            drain_s=read.number("DRAIN_S", 0.5, least=0, most=3),
+            shutdown_grace_s=read.number("SHUTDOWN_GRACE_S", 4.0, least=1, most=5),
             log_level=read.choice("LOG_LEVEL", LOG_LEVELS, "info"),
         )
 

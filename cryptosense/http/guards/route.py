@@ -1,0 +1,73 @@
+"""A FastAPI route that runs the guards of the app around itself, as plain ASGI."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
+
+from cryptosense.errors import CryptoSenseError
+from cryptosense.http.guards.exchange import BodyTooLarge, Check, Exchange
+from cryptosense.http.guards.rule import rule_of
+from cryptosense.http.replies import Problem, Refusal, refuse
+
+
+def _no_deadline() -> AbstractContextManager[Any]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPlan:
+    """The checks of an app, in order. `deadline` opens the one deadline that all state calls of a request share."""
+
+    checks: tuple[Check, ...]
+    deadline: Callable[[], AbstractContextManager[Any]] = _no_deadline
+
+
+class GuardedRoute(APIRoute):
+    """Runs `app.state.guards` before the endpoint, and adds to its answer what they have to say."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.rule = rule_of(endpoint, self.methods)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in self.methods:
+            await super().handle(scope, receive, send)  # answers 405
+            return
+        plan: GuardPlan = scope["app"].state.guards
+        exchange = Exchange(scope, receive, self.rule)
+        with plan.deadline():
+            refusal = await _checked(plan, exchange)
+            if refusal is not None:
+                await refusal.send(send, exchange.closing_headers())
+                return
+            sender = exchange.sender(send)
+            try:
+                await super().handle(scope, exchange.receive, sender)
+            except CryptoSenseError as error:
+                await _answer(refuse(error), exchange, sender, error)
+            except Exception as error:
+                await _answer(Refusal(Problem.INTERNAL), exchange, sender, error)
+                raise  # an unexpected error is answered here, for the successor's sake, and logged further out
+
+
+async def _checked(plan: GuardPlan, exchange: Exchange) -> Refusal | None:
+    try:
+        for check in plan.checks:
+            refusal = await check(exchange)
+            if refusal is not None:
+                return refusal
+    except BodyTooLarge:
+        return Refusal(Problem.TOO_LARGE)
+    except CryptoSenseError as error:
+        return refuse(error)
+    return None
+
+
+async def _answer(refusal: Refusal, exchange: Exchange, sender: Send, error: Exception) -> None:
+    if exchange.started:
+        raise error  # half an answer is out: the connection must break, so that nobody takes it for a whole one
+    await refusal.send(sender)

@@ -1,0 +1,50 @@
+"""Logs as one JSON object a line on stderr, each with the id of the request that it belongs to.
+
+Headers and bodies are never logged. As a second line of defence every configured secret is blotted out of whatever
+text a record holds, an exception's included.
+"""
+
+import logging
+import sys
+from collections.abc import Collection
+from contextvars import ContextVar
+from typing import IO
+
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+current_request: ContextVar[str | None] = ContextVar("cryptosense_request", default=None)
+
+BLOT = "***"
+
+
+class JsonLines(OrjsonFormatter):
+    """Formats a record as JSON, with the request's id and without secrets."""
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        super().__init__(
+            "{levelname}{name}{message}",
+            style="{",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
+        )
+        self._secrets = tuple(sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True))
+
+    def format(self, record: logging.LogRecord) -> str:
+        request = current_request.get()
+        if request is not None and not hasattr(record, "request_id"):
+            record.request_id = request
+        text: str = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, BLOT)
+        return text
+
+
+def configure_logging(level: str, secrets: Collection[str] = (), stream: IO[str] | None = None) -> None:
+    """Sends every logger of the process to stderr as JSON lines, from `level` (a name) upwards."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines(secrets))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for talkative in ("httpx", "httpcore", "aiosqlite", "alembic", "uvicorn.error", "asyncio"):
+        logging.getLogger(talkative).setLevel(max(logging.WARNING, root.level))
