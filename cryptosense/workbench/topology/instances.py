@@ -19,6 +19,7 @@ _KEPT = frozenset(
     | {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 )
 _KEPT_PREFIXES = ("COV_", "COVERAGE_")
+_ASKED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
 _ANSWER_S = 2.0
 
 
@@ -58,7 +59,9 @@ class ServiceInstance(ManagedProcess):
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._port}"
+        """Where it can be asked: an instance that listens everywhere is asked on the loopback."""
+        host = _ASKED_AT.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     @property
     def host(self) -> str:

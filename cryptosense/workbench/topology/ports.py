@@ -32,7 +32,7 @@ def free_port(*, with_bus: bool = False) -> int:
 
 def is_free(port: int, host: str = HOST) -> bool:
     """Whether a server could listen there now."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
