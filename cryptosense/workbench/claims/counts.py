@@ -93,7 +93,7 @@ def _by_versions(asked: dict[str, list[Operation]], samples: int) -> Finding:
 
 
 def _fetchers(operations: Sequence[Operation]) -> list[Operation]:
-    missed = [operation for operation in operations if operation.got.get("cache") == "miss"]
+    missed = [operation for operation in operations if operation.got.get("x_cache") == "miss"]
     return (missed or list(operations))[:2]
 
 
@@ -165,7 +165,7 @@ def queries_saved(
         if uncached <= 0:
             return undecided("an uncached read cost no query, so there is nothing to save", expected=at_least)
         saved = 1 - spent / uncached
-        hits = sum(operation.got.get("cache") == "hit" for operation in reads)
+        hits = sum(operation.got.get("x_cache") == "hit" for operation in reads)
         return Finding(
             Verdict.HOLDS if saved >= at_least else Verdict.VIOLATED,
             f"at least {at_least:.0%}",

@@ -20,7 +20,7 @@ def reads(
             outcome=Outcome.OK,
             status=200,
             phase=phase,
-            got={"cache": cache, "version": "v1"},
+            got={"x_cache": cache, "version": "v1"},
         )
         for place in range(count)
     ]
