@@ -7,10 +7,14 @@ from cryptosense.workbench.topology.market import Market, price
 from cryptosense.workbench.topology.simulated_coingecko import Quota, Settings, SimulatedCoinGecko
 
 NOON = 1_760_000_000.0
-MARKET_FIELDS = """id symbol name image current_price market_cap market_cap_rank fully_diluted_valuation total_volume
-high_24h low_24h price_change_24h price_change_percentage_24h market_cap_change_24h market_cap_change_percentage_24h
-circulating_supply total_supply max_supply ath ath_change_percentage ath_date atl atl_change_percentage atl_date roi
-last_updated""".split()
+# fmt: off
+MARKET_FIELDS = [
+    "id", "symbol", "name", "image", "current_price", "market_cap", "market_cap_rank", "fully_diluted_valuation",
+    "total_volume", "high_24h", "low_24h", "price_change_24h", "price_change_percentage_24h", "market_cap_change_24h",
+    "market_cap_change_percentage_24h", "circulating_supply", "total_supply", "max_supply", "ath",
+    "ath_change_percentage", "ath_date", "atl", "atl_change_percentage", "atl_date", "roi", "last_updated",
+]
+# fmt: on
 
 
 @pytest.fixture
