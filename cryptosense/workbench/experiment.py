@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
-from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.deployment import Deployment, DeploymentPlan
 from cryptosense.workbench.history import History, Recorder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Profile = Literal["quick", "full"]
 
@@ -38,7 +40,7 @@ class Chart:
     name: str
     title: str
     alt: str
-    figure: Figure
+    figure: "Figure"
 
 
 class Progress(Protocol):

@@ -11,6 +11,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+# Checking a notebook's JSON would first build the grammar of internationalised URLs, which takes a second of
+# processor time per notebook, and no field of a notebook is one. jsonschema goes without it where it is missing.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None is the documented way to say "missing"
+
 import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpec

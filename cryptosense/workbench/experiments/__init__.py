@@ -10,6 +10,7 @@ import inspect
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ def find_experiment(name: str) -> AnyExperiment:
     Raises:
         UsageError: there is none; the message names those that there are.
     """
+    if name.isidentifier() and find_spec(f"{__name__}.{name}"):
+        # Its own module first, so that a kernel need not import all the others.
+        shipped: AnyExperiment = importlib.import_module(f"{__name__}.{name}").EXPERIMENT
+        return shipped
     known = catalog()
     if name not in known:
         raise UsageError(f"there is no experiment {name!r}; there are {', '.join(known)}")
