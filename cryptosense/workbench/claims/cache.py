@@ -49,8 +49,8 @@ def one_fetch_per_expiry(*, phase: str, expiries: int, template: str = "", per: 
             if calls > expiries:
                 reason = (
                     f"{len(reads)} reads over {len({read.instance for read in reads})} instances caused {calls} "
-                    f"upstream calls where {expiries} were due; the usual causes are a cache in each instance's own memory, and "
-                    "no lease for the one that fetches"
+                    f"upstream calls where {expiries} were due; the usual causes are a cache in each instance's own "
+                    "memory, and no lease for the one that fetches"
                 )
                 return convicted(reason, fetchers[:2], expected=expiries, observed=calls, unit=unit, samples=samples)
             reason = f"{len(reads)} reads over all instances caused {calls} upstream calls"
