@@ -76,54 +76,40 @@ def never_above_limit(
     *,
     phase: str | None = None,
     limit: Limit | None = None,
-    extra: int = 0,
     kinds: Sequence[str] = ("limit.probe",),
 ) -> Checker:
-    """RATE-1: no window holds more admissions of one client than the limit, on all instances together.
-
-    `extra` is what an insurance may add in a window that contains an outage (instances x share); with it only windows
-    that a fault touched may use it: all others are held to the limit itself.
-    """
+    """RATE-1: no window holds more admissions of one client than the limit, on all instances together."""
 
     def check(history: History) -> Finding:
         found = asked(history, policy, phase=phase, limit=limit, kinds=kinds)
         if isinstance(found, Finding):
             return found
         bound, window = found.limit.limit, found.limit.window_s
-        faults = [(span.started_at, span.ended_at) for span in history.spans(SpanKind.FAULT)] if extra else []
-        worst: tuple[int, int, list[Operation]] = (0, bound, [])
-        fullest = 0
-        for operations in found.budgets.values():
-            for group, allowed in _groups(operations, faults, window, bound, extra):
-                most = fullest_window(group, window)
-                fullest = max(fullest, len(most))
-                if len(most) - allowed > worst[0]:
-                    worst = (len(most) - allowed, allowed, most)
-        if worst[2]:
-            most = worst[2]
+        most = max((fullest_window(operations, window) for operations in found.budgets.values()), key=len)
+        if len(most) > bound:
             reason = (
-                f"{len(most)} requests of {most[0].actor} passed within {window:g} s, where {worst[1]} may, from "
+                f"{len(most)} requests of {most[0].actor} passed within {window:g} s, where {bound} may, from "
                 f"{told(most[0])} to {told(most[-1])}; the usual causes are a count that is read and written in two "
                 "steps, a count in each instance's own memory, or the caller's clock"
             )
             unit = f"admitted in {window:g} s"
             return convicted(
                 reason,
-                most[: worst[1] + 1],
-                expected=worst[1],
+                most[: bound + 1],
+                expected=bound,
                 observed=len(most),
                 unit=unit,
                 samples=found.samples,
             )
-        if fullest < bound and not any(map(denied, _all(found))):
+        if len(most) < bound and not any(map(denied, _all(found))):
             return undecided(
-                f"the limit was never reached: at most {fullest} of {bound} in a window",
+                f"the limit was never reached: at most {len(most)} of {bound} in a window",
                 expected=bound,
                 samples=found.samples,
             )
-        reason = f"no window of {window:g} s certainly holds more than {fullest} admissions of one client"
+        reason = f"no window of {window:g} s certainly holds more than {len(most)} admissions of one client"
         unit = f"admitted in {window:g} s"
-        return acquitted(reason, expected=bound + extra, observed=fullest, unit=unit, samples=found.samples)
+        return acquitted(reason, expected=bound, observed=len(most), unit=unit, samples=found.samples)
 
     return check
 
@@ -223,43 +209,6 @@ def overload_gets_full_limit(
         return acquitted(reason, expected=bound, observed=least, unit=unit, samples=samples)
 
     return check
-
-
-def insurance_holds(
-    policy: str,
-    *,
-    instances: int,
-    phase: str | None = None,
-    limit: Limit | None = None,
-    kinds: Sequence[str] = ("limit.probe",),
-) -> Checker:
-    """RATE-7: in a window with an outage at most limit + instances x max(1, limit // instances) pass."""
-
-    def check(history: History) -> Finding:
-        found = limit or declared_limit(history, policy, phase)
-        if found is None:
-            return undecided(f"the limit {policy} is not declared")
-        share = instances * max(1, found.limit // instances)
-        return never_above_limit(policy, phase=phase, limit=found, extra=share, kinds=kinds)(history)
-
-    return check
-
-
-def _groups(
-    operations: list[Operation], faults: list[tuple[float, float]], window: float, bound: int, extra: int
-) -> list[tuple[list[Operation], int]]:
-    """What is held to the limit itself, and what may use the insurance: all that lies within a window of a fault."""
-    if not extra:
-        return [(operations, bound)]
-    near = [
-        operation
-        for operation in operations
-        if any(
-            operation.completed_at >= start - window and operation.invoked_at <= end + window for start, end in faults
-        )
-    ]
-    inside = {operation.id for operation in near}
-    return [([item for item in operations if item.id not in inside], bound), (near, bound + extra)]
 
 
 def _most_before(denial: Operation, counted: Sequence[Operation], window: float) -> int:

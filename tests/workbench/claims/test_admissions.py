@@ -1,0 +1,211 @@
+"""Limit checkers on histories written by hand. The limit is 3 in 10 s."""
+
+import pytest
+
+from cryptosense.workbench.claims import admissions, limit_answers
+from cryptosense.workbench.claims.admissions import Limit
+from cryptosense.workbench.verdicts import Verdict
+
+LIMIT = Limit(3, 10.0)
+ABOVE = admissions.never_above_limit("api", limit=LIMIT)
+ROOM = admissions.never_denied_with_room("api", limit=LIMIT)
+FULL = admissions.overload_gets_full_limit("api", limit=LIMIT)
+OBEY = limit_answers.obedient_clients_admitted("api")
+TRUTH = limit_answers.retry_after_is_truthful("api", limit=LIMIT)
+HEADERS = limit_answers.limit_headers_are_right("api", limit=LIMIT)
+
+
+def fill(history, *, at=0.0, count=3, **more):
+    for number in range(count):
+        history.probe(at + number / 10, at + number / 10 + 0.05, 200, **more)
+
+
+def test_rate_1_as_many_as_the_limit_in_a_window_hold(written):
+    fill(written)
+    written.probe(1, 1.1, 429)
+    fill(written, at=10.2)
+    assert written.judged(ABOVE).verdict is Verdict.HOLDS
+
+
+def test_rate_1_one_more_than_the_limit_convicts_with_limit_plus_one(written):
+    fill(written, count=5)
+    finding = written.judged(ABOVE)
+    assert (finding.verdict, finding.observed, len(finding.evidence)) == (Verdict.VIOLATED, 5, 4)
+
+
+def test_rate_1_what_may_lie_in_two_windows_does_not_convict(written):
+    fill(written)
+    written.probe(0.5, 10.2, 200)
+    written.probe(1, 1.1, 429)
+    assert written.judged(ABOVE).verdict is Verdict.HOLDS
+
+
+def test_rate_1_two_clients_have_a_budget_each(written):
+    fill(written)
+    fill(written, actor="bob")
+    written.probe(1, 1.1, 429)
+    assert written.judged(ABOVE).verdict is Verdict.HOLDS
+
+
+def test_rate_1_what_passed_and_then_failed_counts_and_what_got_no_answer_does_not_convict(written, another):
+    fill(written)
+    written.probe(1, 1.1, 404)
+    assert written.judged(ABOVE).verdict is Verdict.VIOLATED
+    lost = another()
+    fill(lost)
+    lost.probe(1, 1.1, None)
+    lost.probe(1, 1.1, 503)
+    lost.probe(2, 2.1, 429)
+    assert lost.judged(ABOVE).verdict is Verdict.HOLDS
+
+
+def test_rate_1_a_limit_that_was_never_reached_is_undecided(written):
+    fill(written, count=2)
+    assert written.judged(ABOVE).verdict is Verdict.UNDECIDED
+
+
+def test_rate_1_a_denial_while_there_is_room_convicts_with_that_denial(written):
+    fill(written, count=2)
+    denial = written.probe(1, 1.1, 429)
+    finding = written.judged(ROOM)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (denial,))
+
+
+def test_rate_1_a_denial_that_a_concurrent_or_unanswered_request_explains_holds(written, another):
+    fill(written, count=2)
+    written.probe(0.9, 1.5, 200)
+    written.probe(1, 1.1, 429)
+    assert written.judged(ROOM).verdict is Verdict.HOLDS
+    lost = another()
+    fill(lost, count=2)
+    lost.probe(0.5, 0.6, None)
+    lost.probe(5, 5.1, 429)
+    assert lost.judged(ROOM).verdict is Verdict.HOLDS
+
+
+def test_rate_1_a_denial_after_the_window_slid_on_convicts(written):
+    fill(written)
+    written.probe(10.4, 10.5, 429)
+    assert written.judged(ROOM).verdict is Verdict.VIOLATED
+
+
+def test_rate_1_no_denial_is_undecided_and_one_in_an_outage_is_left_out(written):
+    fill(written, count=2)
+    assert written.judged(ROOM).verdict is Verdict.UNDECIDED
+    written.fault(0.9, 1.2)
+    written.probe(1, 1.1, 429)
+    assert written.judged(ROOM).verdict is Verdict.UNDECIDED
+
+
+def steady(history, pattern):
+    """Four requests a window of 10 s, as told by the pattern of passed ones."""
+    for number, passed in enumerate(pattern):
+        history.probe(number * 2.4, number * 2.4 + 0.05, 200 if passed else 429)
+
+
+def test_rate_2_a_steady_overload_that_gets_the_limit_in_every_window_holds(written):
+    steady(written, [1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1])
+    finding = written.judged(FULL)
+    assert (finding.verdict, finding.observed) == (Verdict.HOLDS, 3)
+
+
+def test_rate_2_denied_requests_that_count_starve_the_client(written):
+    steady(written, [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    finding = written.judged(FULL)
+    assert (finding.verdict, finding.observed) == (Verdict.VIOLATED, 0)
+    assert len(finding.evidence) == 1
+
+
+def test_rate_2_a_single_window_is_undecided(written):
+    steady(written, [1, 1, 1, 0, 0])
+    assert written.judged(FULL).verdict is Verdict.UNDECIDED
+
+
+def test_rate_3_the_time_until_a_slot_frees_holds_and_the_whole_window_convicts(written, another):
+    fill(written)
+    written.probe(7.1, 7.2, 429, retry_after=3)
+    assert written.judged(TRUTH).verdict is Verdict.HOLDS
+    whole = another()
+    fill(whole)
+    denial = whole.probe(7.1, 7.2, 429, retry_after=10)
+    finding = whole.judged(TRUTH)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (denial,))
+
+
+@pytest.mark.parametrize("said", [None, 0, "soon"])
+def test_rate_3_a_denial_without_a_time_to_wait_convicts(written, said):
+    fill(written)
+    written.probe(7.1, 7.2, 429, retry_after=said)
+    assert written.judged(TRUTH).verdict is Verdict.VIOLATED
+
+
+def test_rate_3_an_obedient_client_is_admitted(written, another):
+    fill(written)
+    denial = written.probe(7.1, 7.2, 429, retry_after=3)
+    written.probe(10.2, 10.3, 200, sent={"after": denial})
+    assert written.judged(OBEY).verdict is Verdict.HOLDS
+    short = another()
+    fill(short)
+    denial = short.probe(7.1, 7.2, 429, retry_after=1)
+    again = short.probe(8.2, 8.3, 429, sent={"after": denial})
+    finding = short.judged(OBEY)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (denial, again))
+
+
+def test_rate_3_a_client_that_did_not_wait_is_not_judged(written):
+    fill(written)
+    written.probe(7.1, 7.2, 429, retry_after=3)
+    assert written.judged(OBEY).verdict is Verdict.UNDECIDED
+
+
+def headers(remaining, *, start, limit=3):
+    at = 1_700_000_000.0 + start
+    return {
+        "limit": limit,
+        "remaining": remaining,
+        "reset": "2023-11-14T22:13:30Z",
+        "reset_at": at + 10,
+        "ietf_policy": f'"api";q={limit};w=10',
+        "ietf": f'"api";r={remaining};t=10',
+    }
+
+
+def test_limit_headers_that_count_down_hold(written):
+    for number in range(3):
+        written.probe(number, number + 0.1, 200, **headers(2 - number, start=number))
+    written.probe(3, 3.1, 429, **headers(0, start=3), retry_after=7)
+    assert written.judged(HEADERS).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"remaining": 3}, "at most"),
+        ({"remaining": "NaN"}, "no number"),
+        ({"limit": 5}, "declared"),
+        ({"reset_at": 1_700_000_900.0}, "away"),
+        ({"reset_at": None}, "ISO 8601"),
+        ({"ietf_policy": '"api";q=3;w=900'}, "RateLimit-Policy"),
+        ({"ietf": '"api";r=0;t=1'}, "beside"),
+        ({"ietf": None}, "lack ietf"),
+    ],
+)
+def test_a_wrong_limit_header_convicts_and_is_named(written, wrong, word):
+    answer = written.probe(0, 0.1, 200, **(headers(2, start=0) | wrong))
+    finding = written.judged(HEADERS)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (answer,))
+    assert word in finding.reason
+
+
+def test_an_undeclared_limit_is_undecided_and_a_declared_one_is_read_from_the_history(written):
+    fill(written, count=4)
+    checker = admissions.never_above_limit("api", phase="p")
+    assert "declare" in written.judged(checker).reason
+    written.seen("limit.max", 3, policy="api", phase="p")
+    written.seen("limit.window_s", 10, policy="api", phase="p")
+    assert written.judged(checker).verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("checker", [ABOVE, ROOM, FULL, OBEY, TRUTH, HEADERS])
+def test_nothing_recorded_is_undecided(written, checker):
+    assert written.judged(checker).verdict is Verdict.UNDECIDED

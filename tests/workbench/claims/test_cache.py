@@ -1,0 +1,154 @@
+"""Cache checkers on histories written by hand. Entries live 30 s; the upstream takes 0.2 s at least."""
+
+import pytest
+
+from cryptosense.workbench.claims import cache
+from cryptosense.workbench.verdicts import Verdict
+
+BTC = {"ids": "bitcoin"}
+ONE_FETCH = cache.one_fetch_per_expiry(phase="p", expiries=1)
+HITS = cache.hits_are_hits(phase="p", ttl_s=30)
+AFTER_WRITE = cache.never_stale_after_write(phase="p")
+AFTER_DROP = cache.never_stale_after_invalidation(phase="p")
+SPELLINGS = cache.same_subject_same_entry(phase="p")
+TOLD = cache.outcome_is_told(phase="p")
+EPOCH = 1_700_000_000.0
+
+
+def read(history, start, end, version, x_cache="hit", **more):
+    return history.op(
+        "tokens.read", start, end, 200, sent=more.pop("sent", BTC), version=version, x_cache=x_cache, **more
+    )
+
+
+def counted(history, before, after):
+    history.seen("upstream.calls", before, 0.0, phase="p")
+    history.seen("upstream.calls", after, 9.0, phase="p")
+
+
+def test_cache_2_fifty_cold_reads_and_one_call_hold(written):
+    counted(written, 7, 8)
+    for _ in range(50):
+        read(written, 1, 1.5, "v", "miss")
+    assert written.judged(ONE_FETCH).verdict is Verdict.HOLDS
+
+
+def test_cache_2_as_many_calls_as_reads_convict(written):
+    counted(written, 0, 50)
+    for number in range(50):
+        read(written, 1, 1.5, f"v{number}", "miss")
+    finding = written.judged(ONE_FETCH)
+    assert (finding.verdict, finding.observed, len(finding.evidence)) == (Verdict.VIOLATED, 50, 2)
+
+
+def test_cache_2_without_a_count_two_versions_convict_and_one_stays_open(written, another):
+    written.seen("cache.ttl_s", 30, phase="p")
+    first, second = read(written, 1, 1.5, "v", "miss"), read(written, 1, 1.6, "w", "miss")
+    finding = written.judged(ONE_FETCH)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (first, second))
+    same = another()
+    same.seen("cache.ttl_s", 30, phase="p")
+    read(same, 1, 1.5, "v", "miss")
+    read(same, 1, 1.6, "v", "miss")
+    assert same.judged(ONE_FETCH).verdict is Verdict.UNDECIDED
+
+
+def test_cache_1_a_second_read_that_hits_holds_and_one_that_misses_convicts(written, another):
+    read(written, 1, 1.5, "v", "miss")
+    read(written, 2, 2.1, "v", "hit")
+    assert written.judged(HITS).verdict is Verdict.HOLDS
+    never = another()
+    first, second = read(never, 1, 1.5, "v", "miss"), read(never, 2, 2.5, "w", "miss")
+    finding = never.judged(HITS)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (first, second))
+
+
+def test_cache_1_a_read_after_the_time_to_live_or_after_an_invalidation_may_miss(written):
+    read(written, 1, 1.5, "v", "miss")
+    read(written, 32, 32.5, "w", "miss")
+    written.op("tokens.invalidate", 33, 33.1, 200, sent=BTC)
+    read(written, 34, 34.5, "x", "miss")
+    assert written.judged(HITS).verdict is Verdict.UNDECIDED
+
+
+def write(history, start, end, seq, status=200, **more):
+    return history.op("portfolios.write", start, end, status, sent={"seq": seq}, **more)
+
+
+def test_cache_4_a_read_after_a_write_sees_it(written):
+    write(written, 1, 1.1, 1)
+    written.op("portfolios.read", 2, 2.1, 200, seq=1)
+    write(written, 3, 3.5, 2)
+    written.op("portfolios.read", 3.2, 3.3, 200, seq=1)
+    assert written.judged(AFTER_WRITE).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("seen", [1, None])
+def test_cache_4_a_read_of_the_state_before_an_answered_write_convicts(written, seen):
+    write(written, 1, 1.1, 1)
+    newest = write(written, 3, 3.1, 2)
+    stale = written.op("portfolios.read", 4, 4.1, 200, seq=seen)
+    finding = written.judged(AFTER_WRITE)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (newest, stale))
+
+
+def test_cache_4_a_write_without_an_answer_obliges_nobody(written):
+    written.op("portfolios.write", 1, 1.1, None, sent={"seq": 1})
+    written.op("portfolios.read", 2, 2.1, 200, seq=0)
+    assert written.judged(AFTER_WRITE).verdict is Verdict.UNDECIDED
+
+
+def test_cache_4_a_version_shown_before_an_invalidation_convicts_after_it(written):
+    shown = read(written, 1, 1.5, "v", "miss")
+    drop = written.op("tokens.invalidate", 2, 2.1, 200, sent=BTC)
+    stale = read(written, 3, 3.1, "v")
+    finding = written.judged(AFTER_DROP)
+    assert (finding.verdict, set(finding.evidence)) == (Verdict.VIOLATED, {shown, drop, stale})
+
+
+def test_cache_4_a_value_whose_fetch_began_before_the_invalidation_convicts_after_it(written):
+    written.seen("upstream.latency_s", 0.4, phase="p")
+    read(written, 1, 1.45, "v", "miss", as_of=EPOCH + 1.42)
+    written.op("tokens.invalidate", 1.2, 1.3, 200, sent=BTC)
+    read(written, 2, 2.1, "v", as_of=EPOCH + 1.42)
+    assert written.judged(AFTER_DROP).verdict is Verdict.VIOLATED
+
+
+def test_cache_4_a_value_fetched_after_the_invalidation_holds(written):
+    written.seen("upstream.latency_s", 0.4, phase="p")
+    read(written, 1, 1.9, "w", "miss", as_of=EPOCH + 1.8)
+    written.op("tokens.invalidate", 1.2, 1.3, 200, sent=BTC)
+    read(written, 2, 2.1, "w", as_of=EPOCH + 1.8)
+    assert written.judged(AFTER_DROP).verdict is Verdict.HOLDS
+
+
+def test_cache_5_a_list_with_the_coin_is_dropped_and_one_without_is_not_judged(written):
+    read(written, 1, 1.5, "pair", "miss", sent={"ids": "bitcoin,solana"})
+    read(written, 1, 1.5, "other", "miss", sent={"ids": "cardano"})
+    written.op("tokens.invalidate", 2, 2.1, 200, sent=BTC)
+    read(written, 3, 3.1, "other", sent={"ids": "cardano"})
+    assert written.judged(AFTER_DROP).verdict is Verdict.UNDECIDED
+    read(written, 3, 3.1, "pair", sent={"ids": "bitcoin,solana"})
+    assert written.judged(AFTER_DROP).verdict is Verdict.VIOLATED
+
+
+def test_cache_5_two_spellings_of_a_list_are_one_entry(written, another):
+    for second, verdict in (("v", Verdict.HOLDS), ("w", Verdict.VIOLATED)):
+        lists = another()
+        lists.seen("cache.ttl_s", 30, phase="p")
+        read(lists, 1, 1.5, "v", "miss", sent={"ids": "bitcoin", "subject": "bitcoin"})
+        read(lists, 2, 2.5, second, sent={"ids": " Bitcoin,bitcoin", "subject": "bitcoin"})
+        assert lists.judged(SPELLINGS).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("word", "verdict"), [("stale", Verdict.HOLDS), ("HIT", Verdict.VIOLATED), (None, Verdict.VIOLATED)]
+)
+def test_cache_7_every_answer_says_how_it_was_served(written, word, verdict):
+    read(written, 1, 1.5, "v", word)
+    assert written.judged(TOLD).verdict is verdict
+
+
+@pytest.mark.parametrize("checker", [ONE_FETCH, HITS, AFTER_WRITE, AFTER_DROP, SPELLINGS, TOLD])
+def test_nothing_recorded_is_undecided(written, checker):
+    assert written.judged(checker).verdict is Verdict.UNDECIDED

@@ -1,0 +1,148 @@
+"""Session and refusal checkers on histories written by hand."""
+
+import pytest
+
+from cryptosense.workbench.claims import refusals, sessions
+from cryptosense.workbench.verdicts import Verdict
+
+LIVE, LOGOUT, REFRESH = sessions.sessions_live_on(), sessions.logout_ends_the_session(), sessions.refresh_is_used_once()
+
+
+def test_a_session_that_is_known_everywhere_until_its_logout_holds(written):
+    written.op("auth.login", 0, 0.1)
+    written.op("session.use", 1, 1.1, instance="http://b")
+    written.op("auth.logout", 2, 2.1, 204)
+    written.op("session.use", 3, 3.1, 401)
+    assert written.judged(LIVE).verdict is Verdict.HOLDS
+    assert written.judged(LOGOUT).verdict is Verdict.HOLDS
+
+
+def test_a_session_lost_by_an_instance_convicts(written):
+    opened = written.op("auth.login", 0, 0.1)
+    lost = written.op("session.use", 1, 1.1, 401, instance="http://b")
+    finding = written.judged(LIVE)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (opened, lost))
+
+
+def test_a_401_beside_a_logout_under_way_is_not_judged(written):
+    written.op("auth.login", 0, 0.1)
+    written.op("auth.logout", 1, 2, 204)
+    written.op("session.use", 1.5, 1.6, 401)
+    assert written.judged(LIVE).verdict is Verdict.UNDECIDED
+
+
+def test_auth_1_a_bearer_that_works_after_logout_convicts(written):
+    written.op("auth.login", 0, 0.1)
+    ended = written.op("auth.logout", 1, 1.1, 204)
+    alive = written.op("session.use", 2, 2.1, 200, instance="http://b")
+    finding = written.judged(LOGOUT)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (ended, alive))
+
+
+def test_auth_1_a_refresh_token_that_works_after_logout_convicts(written):
+    written.op("auth.logout", 1, 1.1, 204)
+    written.op("auth.refresh", 2, 2.1, 200, sent={"refresh": "r"})
+    assert written.judged(LOGOUT).verdict is Verdict.VIOLATED
+
+
+def test_auth_1_a_logout_without_an_answer_or_an_outage_after_it_leaves_it_open(written):
+    written.op("auth.logout", 1, 1.1, None)
+    written.op("session.use", 2, 2.1, 200)
+    assert written.judged(LOGOUT).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(("second", "verdict"), [(401, Verdict.HOLDS), (200, Verdict.VIOLATED)])
+def test_a_refresh_token_is_good_once(written, second, verdict):
+    written.op("auth.refresh", 1, 1.1, 200, sent={"refresh": "r"})
+    written.op("auth.refresh", 2, 2.1, second, sent={"refresh": "r"})
+    assert written.judged(REFRESH).verdict is verdict
+
+
+HONEST = refusals.refusals_are_honest()
+
+
+@pytest.mark.parametrize(
+    ("status", "got"),
+    [
+        (401, {"code": "UNAUTHORIZED"}),
+        (403, {"code": "CSRF_TOKEN_INVALID"}),
+        (429, {"code": "RATE_LIMIT_EXCEEDED", "retry_after": 3}),
+        (503, {"code": "STATE_UNAVAILABLE", "retry_after": 1}),
+        (405, {}),
+        (200, {}),
+    ],
+)
+def test_a_declared_refusal_holds(written, status, got):
+    written.op("csrf.post", 1, 1.1, status, **got)
+    assert written.judged(HONEST).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("status", "got", "word"),
+    [
+        (500, {"code": "INTERNAL"}, "does not know"),
+        (403, {"code": "NOPE"}, "is due"),
+        (503, {"code": "STATE_UNAVAILABLE"}, "Retry-After"),
+        (429, {"code": "RATE_LIMIT_EXCEEDED"}, "Retry-After"),
+        (404, {"code": "NOT_FOUND", "trace": True}, "insides"),
+    ],
+)
+def test_a_refusal_that_is_not_declared_convicts_and_is_named(written, status, got, word):
+    wrong = written.op("csrf.post", 1, 1.1, status, **got)
+    finding = written.judged(HONEST)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (wrong,))
+    assert word in finding.reason
+
+
+def test_an_honest_503_is_no_server_error_but_fails_a_flip(written):
+    written.op("csrf.post", 1, 1.1, 503, code="STATE_UNAVAILABLE", retry_after=1)
+    assert written.judged(refusals.no_server_error()).verdict is Verdict.HOLDS
+    assert written.judged(refusals.no_refusal_for_the_flip()).verdict is Verdict.VIOLATED
+
+
+def test_stage_1_a_request_without_an_answer_fails_a_flip(written, another):
+    written.op("csrf.post", 1, 1.1, 403)
+    assert written.judged(refusals.no_refusal_for_the_flip()).verdict is Verdict.HOLDS
+    lost = another()
+    lost.op("csrf.post", 1, 1.1, None)
+    assert lost.judged(refusals.no_refusal_for_the_flip()).verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "verdict"),
+    [
+        (200, "ok", Verdict.HOLDS),
+        (503, "unavailable", Verdict.HOLDS),
+        (200, "unavailable", Verdict.VIOLATED),
+        (503, "ok", Verdict.VIOLATED),
+        (500, "ok", Verdict.VIOLATED),
+    ],
+)
+def test_health_says_the_same_as_its_code(written, status, word, verdict):
+    written.op("health.read", 1, 1.1, status, state=word)
+    assert written.judged(refusals.health_tells_the_truth()).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"), [("ok", Verdict.HOLDS), ("down", Verdict.VIOLATED), (None, Verdict.VIOLATED)]
+)
+def test_health_names_redis(written, said, verdict):
+    written.op("health.read", 1, 1.1, 200, state="ok", services={"redis": said})
+    assert written.judged(refusals.dependency_is_reported("redis")).verdict is verdict
+
+
+def test_an_answer_outside_the_allowed_ones_convicts_with_the_reason_given(written):
+    checker = refusals.answered_with(
+        {403}, kinds=("attack",), why_wrong="the attack passed", codes={"CROSS_SITE_REQUEST"}
+    )
+    written.op("attack", 1, 1.1, 403, code="CROSS_SITE_REQUEST")
+    assert written.judged(checker).verdict is Verdict.HOLDS
+    passed = written.op("attack", 2, 2.1, 200)
+    finding = written.judged(checker)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (passed,))
+    assert "the attack passed" in finding.reason
+
+
+@pytest.mark.parametrize("checker", [LIVE, LOGOUT, REFRESH, HONEST, refusals.health_tells_the_truth()])
+def test_nothing_recorded_is_undecided(written, checker):
+    assert written.judged(checker).verdict is Verdict.UNDECIDED
