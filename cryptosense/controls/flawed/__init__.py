@@ -1,0 +1,1 @@
+"""One module a control, named after the promise that it breaks."""

@@ -1,0 +1,31 @@
+"""CONN-3: serves before it has looked for its dependencies, and says that they are away."""
+
+import asyncio
+
+from cryptosense.controls.control import Control
+from cryptosense.http.lifecycle import Lifecycle
+
+UNREADY_S = 1.5
+
+
+class StartsBlind(Lifecycle):
+    """Begins to look only when it already serves; until then health says no."""
+
+    async def start(self) -> None:
+        health = self._parts.health
+        asked = health._services
+
+        async def nothing_yet() -> dict[str, bool]:
+            return dict.fromkeys(await asked(), False)
+
+        health._services = nothing_yet  # type: ignore[method-assign]
+        await super().start()
+
+        async def look_later() -> None:
+            await asyncio.sleep(UNREADY_S)
+            health._services = asked  # type: ignore[method-assign]
+
+        self._tasks.append(asyncio.create_task(look_later()))
+
+
+CONTROL = Control("CONN-3", "It announces itself before it can serve.", {"lifecycle": StartsBlind})

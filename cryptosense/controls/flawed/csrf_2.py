@@ -1,0 +1,12 @@
+"""CSRF-2: GET then SET, so that one token serves many who come at once."""
+
+from cryptosense.controls.control import Control
+from cryptosense.controls.plan.csrf import PlanCsrf
+from cryptosense.controls.plan.server import plain_redis
+from cryptosense.controls.plan.state import state_with
+
+CONTROL = Control(
+    "CSRF-2",
+    "The token is compared and replaced in two steps.",
+    {"state": state_with(csrf=lambda parts, _state: PlanCsrf(plain_redis(parts), parts.settings.key_prefix))},
+)
