@@ -15,7 +15,7 @@ class Glob:
         self._expression = re.compile(re.escape(literal) + _translate(pattern[special:]), re.DOTALL)
 
     def matches(self, name: str) -> bool:
-        """Whether the whole name fits. A digest fits everything: its text is unknown, and one drop too many is harmless."""
+        """Whether the whole name fits. A digest fits everything: its text is unknown; one drop too many is harmless."""
         return self._everything or name.startswith("~") or self._expression.fullmatch(name) is not None
 
 

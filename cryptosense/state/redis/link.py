@@ -1,0 +1,287 @@
+"""One connection to one server, shared by every call of the process.
+
+Calls issued within one turn of the event loop leave as one write, and replies are handed out in order as they come, so
+nothing waits for a connection and no pool can run dry. A call is given up at its deadline, and its reply, should it
+still come, is thrown away; a cancelled call is treated the same, so replies cannot shift. Nothing is ever sent twice.
+
+    new ──> connecting ──> ready ──> (lost) ──> connecting ──> ready
+                │                                   │
+                └──> down, fails at once <──────────┘   until an attempt succeeds; attempts go on in the background
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio.connection import Connection
+from redis.exceptions import BusyLoadingError, ResponseError
+
+from cryptosense.errors import OutcomeUnknown, StateUnavailable
+from cryptosense.state.observer import StateObserver
+from cryptosense.state.redis.failures import LOST, described
+
+FIRST_BACKOFF_S = 0.05
+LONGEST_BACKOFF_S = 1.0
+LASTING_S = 1.0  # a connection that ends sooner has failed as much as one that never opened
+_EARLY_S = 0.001  # uvloop's timers count whole milliseconds
+_LATE_S = 0.02  # a timer that fires so late tells of a busy event loop; replies may lie unread
+
+Argument = str | bytes | int
+Opening = Callable[[], Awaitable[Connection]]
+
+
+class _Call:
+    __slots__ = ("deadline", "future", "packed", "sent")
+
+    def __init__(self, packed: bytes, future: "asyncio.Future[Any]", deadline: float) -> None:
+        self.packed = packed
+        self.future = future
+        self.deadline = deadline
+        self.sent = 0.0
+
+
+class Link:
+    """Calls to one server.
+
+    `opening` gives a connected, greeted connection and is asked anew for each attempt, so that it can look up where the
+    primary is now. `stall_s`: a server that owes a reply for so long is taken for dead.
+    """
+
+    def __init__(self, server: str, opening: Opening, *, stall_s: float, observer: StateObserver) -> None:
+        self.server = server
+        self._opening = opening
+        self._stall_s = stall_s
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[_Call] = []
+        self._in_flight: deque[_Call] = deque()
+        self._connection: Connection | None = None
+        self._down: str | None = None
+        self._reading: asyncio.Task[str] | None = None
+        self._ended: str | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._running = self._loop.create_task(self._run(), name=f"redis link {server}")
+
+    @property
+    def ready(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is under way."""
+        return not self._pending and not self._in_flight
+
+    @property
+    def down(self) -> bool:
+        """Whether the last attempt to connect failed."""
+        return self._down is not None
+
+    def submit(self, packed: bytes, deadline: float) -> "asyncio.Future[Any]":
+        """Sends one packed command with whatever else is issued in this turn of the loop.
+
+        The future gives the reply, an error reply as the `ResponseError` itself and not raised; it raises
+        `StateUnavailable` (not sent) or `OutcomeUnknown` (sent, and no reply until `deadline` in loop time).
+        """
+        future = self._loop.create_future()
+        if self._down is not None:
+            future.set_exception(StateUnavailable(f"{self.server} is out of reach: {self._down}"))
+            return future
+        self._pending.append(_Call(packed, future, deadline))
+        if self._wake is not None:
+            self._wake.set_result(None)
+            self._wake = None
+        if self._timer is None or deadline < self._due:
+            self._watch(deadline)
+        return future
+
+    async def wait_ready(self, seconds: float) -> bool:
+        """Waits until the link is ready, at most so long; whether it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.ready:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self.ready
+
+    def distrust(self, reason: str) -> None:
+        """Drops the connection, so that the next one is looked up anew."""
+        self._abandon(reason)
+
+    async def close(self) -> None:
+        """Ends the link; calls that have not been answered fail."""
+        self._running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._running
+        if self._timer is not None:
+            self._timer.cancel()
+        self._fail_all("the link was closed")
+        self._down = "the link was closed"
+
+    async def _run(self) -> None:
+        """Connects, serves, and connects again; a connection that did not last counts as a failed attempt."""
+        failures = 0
+        while True:
+            connection = await self._connect(failures)
+            opened_at = self._loop.time()
+            self._connection, self._down = connection, None
+            self._observer.event("connect", server=self.server)
+            self._changed.set()
+            self._observer.event("ready", server=self.server)
+            try:
+                reason = await self._serve(connection)
+            finally:
+                self._connection = None
+                await _drop(connection)
+            self._fail_in_flight(reason)
+            self._observer.event("close", server=self.server, reason=reason)
+            self._observer.event("reconnecting", server=self.server)
+            failures = failures + 1 if self._loop.time() - opened_at < LASTING_S else 0
+            if failures:
+                self._refuse(reason)
+
+    async def _connect(self, failures: int) -> Connection:
+        """Tries until it succeeds; the delay before an attempt is drawn from a range that grows with the failures."""
+        told = False
+        while True:
+            if failures:
+                await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**failures))
+            try:
+                return await self._opening()
+            except LOST as error:
+                failures += 1
+                self._refuse(described(error))
+                if not told:
+                    self._observer.event("error", server=self.server, reason=described(error))
+                told = True
+
+    async def _serve(self, connection: Connection) -> str:
+        """Writes calls and reads replies until the connection ends; says why it did."""
+        self._ended = None
+        self._reading = self._loop.create_task(self._read(connection))
+        writing = self._loop.create_task(self._write(connection))
+        try:
+            ended, _ = await asyncio.wait({self._reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            return self._ended or next(("" if task.cancelled() else task.result()) for task in ended)
+        finally:
+            for task in (self._reading, writing):
+                task.cancel()
+            await asyncio.wait({self._reading, writing})
+            self._reading = None
+
+    async def _read(self, connection: Connection) -> str:
+        """Hands each reply to the oldest call that has none."""
+        try:
+            while True:
+                try:
+                    reply = await connection.read_response(disable_decoding=True, disconnect_on_error=False)
+                except (ResponseError, BusyLoadingError) as error:
+                    reply = error
+                if not self._in_flight:
+                    return "it sent a reply that nobody had asked for"
+                future = self._in_flight.popleft().future
+                if not future.done():
+                    future.set_result(reply)
+        except LOST as error:
+            return described(error)
+
+    async def _write(self, connection: Connection) -> str:
+        """Sends what each turn of the loop has brought, as one write."""
+        while True:
+            if not self._pending:
+                self._wake = self._loop.create_future()
+                try:
+                    await self._wake
+                finally:
+                    self._wake = None
+            calls = [call for call in self._pending if not call.future.done()]
+            self._pending = []
+            if not calls:
+                continue
+            now = self._loop.time()
+            for call in calls:
+                call.sent = now
+            self._in_flight.extend(calls)
+            packed = calls[0].packed if len(calls) == 1 else b"".join([call.packed for call in calls])
+            try:
+                await connection.send_packed_command(packed, check_health=False)
+            except LOST as error:
+                return described(error)
+
+    def _abandon(self, reason: str) -> None:
+        """Ends the connection that is in use."""
+        if self._reading is not None and self._ended is None:
+            self._ended = reason
+            self._reading.cancel()
+
+    def _refuse(self, reason: str) -> None:
+        """From now on calls fail at once, until an attempt to connect succeeds."""
+        self._down = reason
+        self._fail_pending(reason)
+
+    def _watch(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = moment
+        self._timer = self._loop.call_at(moment, self._expire)
+
+    def _expire(self) -> None:
+        """Gives up what has passed its deadline, and the connection when it owes a reply for too long."""
+        self._timer = None
+        now = self._loop.time() + _EARLY_S
+        if now - self._due > _LATE_S:
+            self._watch(now + _LATE_S / 2)
+            return
+        for call in self._in_flight:
+            if call.deadline <= now and not call.future.done():
+                call.future.set_exception(OutcomeUnknown(f"{self.server} did not answer within the deadline"))
+        for call in self._pending:
+            if call.deadline <= now and not call.future.done():
+                call.future.set_exception(StateUnavailable(f"{self.server} could not be asked within the deadline"))
+        self._pending = [call for call in self._pending if not call.future.done()]
+        if self._in_flight and now - self._in_flight[0].sent >= self._stall_s:
+            self._abandon(f"it has owed a reply for {self._stall_s:g} s")
+            return
+        moments = [call.deadline for call in [*self._in_flight, *self._pending] if not call.future.done()]
+        if self._in_flight:
+            moments.append(self._in_flight[0].sent + self._stall_s)
+        if moments:
+            self._watch(min(moments))
+
+    def _fail_in_flight(self, reason: str) -> None:
+        while self._in_flight:
+            future = self._in_flight.popleft().future
+            if not future.done():
+                future.set_exception(OutcomeUnknown(f"{self.server} was lost before it answered: {reason}"))
+
+    def _fail_pending(self, reason: str) -> None:
+        calls, self._pending = self._pending, []
+        for call in calls:
+            if not call.future.done():
+                call.future.set_exception(StateUnavailable(f"{self.server} is out of reach: {reason}"))
+
+    def _fail_all(self, reason: str) -> None:
+        self._fail_in_flight(reason)
+        self._fail_pending(reason)
+
+
+def packed(*parts: Argument) -> bytes:
+    """A command as it goes on the wire."""
+    return pack_command(parts)  # type: ignore[arg-type,no-any-return]  # its stub takes tuples of one
+
+
+async def greet(connection: Connection, commands: Sequence[bytes]) -> list[Any]:
+    """Sends packed commands on a connection that is not in use yet; their replies, error replies raised."""
+    await connection.send_packed_command(b"".join(commands), check_health=False)
+    return [await connection.read_response(disable_decoding=True) for _ in commands]
+
+
+async def _drop(connection: Connection) -> None:
+    with suppress(*LOST):
+        await connection.disconnect(nowait=True)

@@ -1,0 +1,19 @@
+-- The session's token; the candidate becomes it where there is none.
+--
+-- KEYS[1]  the session's record: '=' current {'|' replaced ':' µs at which it was replaced}, newest first
+-- ARGV[1]  candidate
+-- ARGV[2]  life, ms; counts anew from each time that the token is handed out
+-- Reply    the token
+-- Atomic: of many first calls one candidate wins and all are told it.
+
+local record = redis.call('GET', KEYS[1])
+if not record then
+  redis.call('SET', KEYS[1], '=' .. ARGV[1], 'PX', ARGV[2])
+  return ARGV[1]
+end
+local current = string.match(record, '^=([%w_-]+)')
+if not current then
+  return redis.error_reply('CORRUPT not a CSRF record')
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return current

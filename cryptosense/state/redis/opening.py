@@ -1,0 +1,123 @@
+"""From an address to a channel: how a connection is opened for each kind of deployment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio import Sentinel
+from redis.asyncio.connection import Connection
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as NoConnection
+from redis.retry import Retry
+
+from cryptosense.errors import ConfigurationError
+from cryptosense.state.observer import StateObserver
+from cryptosense.state.redis.address import CONNECT_SECONDS, RedisAddress, new_connection, tls_options
+from cryptosense.state.redis.channel import Channel
+from cryptosense.state.redis.cluster import ClusterRoute
+from cryptosense.state.redis.link import Link, greet, packed
+from cryptosense.state.redis.routes import Route, SingleRoute
+from cryptosense.state.redis.scripts import scripts
+from cryptosense.state.redis.wakeups import Wakeups
+
+SENTINEL_SECONDS = 0.25
+"""How long one Sentinel may take to answer before the next one is asked."""
+
+Opening = Callable[[], Awaitable[Connection]]
+
+
+def open_channel(
+    address: RedisAddress, *, budget_ms: float, client_name: str, observer: StateObserver
+) -> tuple[Channel, Wakeups]:
+    """The channel of this process and its subscriptions; connections are opened in the background.
+
+    Raises:
+        ConfigurationError: a cluster with a database number, or Sentinel without a service.
+    """
+    if address.kind == "cluster" and address.db != 0:
+        raise ConfigurationError("a cluster has no database but number 0")
+    if address.kind == "sentinel" and not address.service:
+        raise ConfigurationError("Sentinel needs the name of a service")
+
+    def at(host: str, port: int) -> Opening:
+        return lambda: open_server(address, host, port, client_name=client_name)
+
+    def link(host: str, port: int) -> Link:
+        # Twice the budget: one call that has run out may be bad luck, a server silent for longer is gone.
+        return Link(f"{host}:{port}", at(host, port), stall_s=2 * budget_ms / 1000, observer=observer)
+
+    route: Route
+    if address.kind == "cluster":
+        route = ClusterRoute(address.nodes, link, observer=observer)
+        opening = _first_of([at(host, port) for host, port in address.nodes])
+    elif address.kind == "sentinel":
+        opening, sentinel = sentinel_opening(address, client_name=client_name)
+        primary = Link(f"primary of {address.service}", opening, stall_s=2 * budget_ms / 1000, observer=observer)
+        route = SingleRoute(primary, sentinel=sentinel)
+    else:
+        opening = at(*address.nodes[0])
+        route = SingleRoute(link(*address.nodes[0]))
+    return Channel(route, budget_ms=budget_ms), Wakeups(opening)
+
+
+def _first_of(openings: list[Opening]) -> Opening:
+    """Tries one after the other: every server of a cluster passes on what is published on any."""
+
+    async def opening() -> Connection:
+        for attempt in openings[:-1]:
+            with suppress(Exception):
+                return await attempt()
+        return await openings[-1]()
+
+    return opening
+
+
+async def open_server(
+    address: RedisAddress, host: str, port: int, *, client_name: str | None, primary: bool = False
+) -> Connection:
+    """A connected, greeted connection: credentials, database and name given, scripts loaded, the server not loading.
+
+    `primary`: refuse a server that is none.
+
+    Raises:
+        RedisError, OSError, TimeoutError: it could not be reached, or refused.
+    """
+    connection = new_connection(address, host, port, client_name=client_name)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call]
+            loads = [packed("SCRIPT", "LOAD", script.body) for script in scripts().values()]
+            _, role, *_ = await greet(connection, [packed("PING"), packed("ROLE"), *loads])
+    except BaseException:
+        with suppress(Exception):
+            await connection.disconnect(nowait=True)
+        raise
+    if primary and role[0] != b"master":
+        await connection.disconnect(nowait=True)
+        raise NoConnection(f"{host}:{port} is no primary")
+    return connection
+
+
+def sentinel_opening(
+    address: RedisAddress, *, client_name: str | None
+) -> tuple[Callable[[], Awaitable[Connection]], Sentinel]:
+    """Asks Sentinel for the primary, for each connection anew; and the Sentinel client, to be closed at the end."""
+    options: dict[str, Any] = {
+        "username": address.sentinel_username,
+        "password": address.sentinel_password,
+        "socket_timeout": SENTINEL_SECONDS,
+        "socket_connect_timeout": SENTINEL_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": client_name,
+        **({"ssl": True, **tls_options(address)} if address.tls else {}),
+    }
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        list(address.nodes), sentinel_kwargs=options
+    )
+
+    async def opening() -> Connection:
+        host, port = await sentinel.discover_master(address.service or "")
+        return await open_server(address, host, port, client_name=client_name, primary=True)
+
+    return opening, sentinel
