@@ -5,6 +5,14 @@ from dataclasses import dataclass
 
 from cryptosense.clock import Clock
 from cryptosense.state.contracts import StateSet
+from cryptosense.state.joined.cache import JoinedCache
+from cryptosense.state.joined.csrf import JoinedCsrf
+from cryptosense.state.joined.debt import debt
+from cryptosense.state.joined.leaders import JoinedLeaders
+from cryptosense.state.joined.sessions import JoinedSessions
+from cryptosense.state.joined.sides import Sides
+from cryptosense.state.joined.stage import Stage, StageSwitch
+from cryptosense.state.joined.windows import JoinedWindows
 from cryptosense.state.keys import DEFAULT_PREFIX, checked_prefix
 from cryptosense.state.memory.cache import MemoryCache
 from cryptosense.state.memory.csrf import MemoryCsrf
@@ -20,14 +28,26 @@ from cryptosense.state.redis.opening import open_channel
 from cryptosense.state.redis.sessions import RedisSessions
 from cryptosense.state.redis.windows import RedisWindows
 
+__all__ = [
+    "OpenState",
+    "RedisAddress",
+    "Stage",
+    "StageSwitch",
+    "StateObserver",
+    "open_joined",
+    "open_memory",
+    "open_redis",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class OpenState:
     """A backend in use.
 
     `ping()`: whether it answers now; never raises. `wait_ready(seconds)`: waits until it answers, at most so long, and
-    says whether it does. `debt()`: live names by service that exist only on the side which a rollback leaves; empty
-    where there is no other side. `close()` ends what runs in the background.
+    says whether it does. `debt()`: live names by service (`csrf`, `rate_limit`, `sessions`) that exist in Redis only,
+    which a rollback to memory would lose; empty where there is no other side, `StateUnavailable` while Redis is away.
+    `close()` ends what runs in the background.
     """
 
     state: StateSet
@@ -80,6 +100,39 @@ def open_redis(
         await channel.close()
 
     return OpenState(state, ping=channel.ping, wait_ready=channel.wait_ready, debt=_no_debt, close=close)
+
+
+def open_joined(
+    memory: OpenState, redis: OpenState, switch: StageSwitch, observer: StateObserver | None = None
+) -> OpenState:
+    """Both, joined by the stage that `switch` holds; closing it closes both.
+
+    It is ready, and answers a ping, when the sides do whose answers count at the present stage.
+    """
+    told = observer or SilentObserver()
+    left, right = memory.state, redis.state
+    state = StateSet(
+        csrf=JoinedCsrf(Sides(left.csrf, right.csrf, switch, told, service="csrf")),
+        windows=JoinedWindows(Sides(left.windows, right.windows, switch, told, service="rate_limit")),
+        cache=JoinedCache(Sides(left.cache, right.cache, switch, told, service="cache")),
+        sessions=JoinedSessions(Sides(left.sessions, right.sessions, switch, told, service="sessions")),
+        leaders=JoinedLeaders(Sides(left.leaders, right.leaders, switch, told, service="leaders")),
+    )
+
+    def counting() -> OpenState:
+        return redis if switch.stage.redis_counts else memory
+
+    async def close() -> None:
+        await redis.close()
+        await memory.close()
+
+    return OpenState(
+        state,
+        ping=lambda: counting().ping(),
+        wait_ready=lambda seconds: counting().wait_ready(seconds),
+        debt=lambda: debt(leaving=right, going_to=left),
+        close=close,
+    )
 
 
 async def _yes() -> bool:

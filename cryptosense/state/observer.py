@@ -14,7 +14,10 @@ class StateObserver(Protocol):
     def event(self, name: str, **fields: object) -> None: ...
 
     def difference(self, service: str, kind: str) -> None:
-        """The two sides of the migration disagree: `kind` is `missing`, `value`, `decision` or `lease`."""
+        """The two sides of the migration disagree: `kind` is `missing`, `value`, `decision` or `lease`.
+
+        `failed`: the other side could not be asked or written, so they may.
+        """
         ...
 
 
