@@ -5,12 +5,14 @@ that the services keep anyway, so that counting costs a request nothing.
 """
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -105,6 +107,6 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-def of_tally(tally: Tally[tuple[str, ...]]) -> Iterable[tuple[tuple[str, ...], float]]:
+def of_tally(tally: Mapping[_Labels, int]) -> Iterable[tuple[tuple[str, ...], float]]:
     """Labels and values of a counter whose keys are label values."""
     return [(tuple(str(label) for label in labels), count) for labels, count in tally.items()]

@@ -14,8 +14,7 @@ class Stages:
     """What the stage is, and whether it can still change.
 
     Attributes:
-        switch: what the joined state reads; None-like questions go through the properties here.
-        fixed: no file is watched, so that the stage stays what it is.
+        fixed: no file is watched or there is nothing to switch to, so that the stage stays what it is.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -23,13 +22,26 @@ class Stages:
         self._possible: tuple[StageName, ...] = STAGES if settings.redis is not None else ("off",)
         self._refused: str | None = None
         named = self._named() if self._file is not None else None
-        self.switch = catalog.StageSwitch(catalog.Stage(named or settings.stage))
-        self.fixed = self._file is None or settings.redis is None
+        self._switch = None
+        if settings.redis is not None:
+            self._switch = catalog.StageSwitch(catalog.Stage(named or settings.stage))
+        self.fixed = self._file is None or self._switch is None
 
     @property
-    def name(self) -> str:
+    def switch(self) -> "catalog.StageSwitch":
+        """What the joined state reads.
+
+        Raises:
+            LookupError: there is no Redis to join.
+        """
+        if self._switch is None:
+            raise LookupError("without Redis there is no stage to switch")
+        return self._switch
+
+    @property
+    def name(self) -> StageName:
         """The stage now."""
-        return self.switch.stage.value
+        return "off" if self._switch is None else self._switch.stage.value
 
     def memory_counts(self) -> bool:
         """Whether it is memory's answer that counts."""
@@ -58,8 +70,8 @@ class Stages:
         return None
 
     def _move_to(self, wanted: StageName) -> None:
-        before = self.name
-        if abs(STAGES.index(wanted) - STAGES.index(self.switch.stage.value)) != 1:
+        before: StageName = self.name
+        if abs(STAGES.index(wanted) - STAGES.index(before)) != 1:
             self._refuse(wanted, f"the stage is {before} and changes one step at a time")
             return
         self.switch.set(catalog.Stage(wanted))

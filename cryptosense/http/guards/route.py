@@ -31,10 +31,10 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self.rule = rule_of(endpoint, self.methods)
+        self.rule = rule_of(endpoint, self.methods or ())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in self.methods:
+        if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)  # answers 405
             return
         plan: GuardPlan = scope["app"].state.guards
