@@ -2,13 +2,12 @@
 
 Operations: `tokens.read` (`sent.ids`; `got.version` is a digest of the body, `got.as_of` the moment at which the
 upstream made it, `got.x_cache` what the service says), `tokens.invalidate`, `portfolios.read` and `portfolios.write`
-(`seq`). `upstream.calls` observations hold the upstream's own count. Freshness is declared as `cache.ttl_s`, and
-`upstream.latency_s` is the least time that the upstream takes for an answer.
+(`seq`). Freshness is declared as `cache.ttl_s`, and `upstream.latency_s` is the least time that the upstream takes for
+an answer. What is counted rather than seen (upstream calls, queries) is judged in `counts`.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 
 from cryptosense.workbench.claims.claim import Checker, Figure, Finding, undecided
 from cryptosense.workbench.claims.reading import (
@@ -18,7 +17,6 @@ from cryptosense.workbench.claims.reading import (
     declared,
     nothing_to_judge,
     select,
-    skip_reason,
     told,
 )
 from cryptosense.workbench.history import History, Operation, Outcome
@@ -26,38 +24,6 @@ from cryptosense.workbench.history import History, Operation, Outcome
 OUTCOMES = ("hit", "stale", "miss", "negative", "bypass")
 _LATE_S = 0.02
 """What the upstream's wall clock and ours may be apart."""
-
-
-def one_fetch_per_expiry(*, phase: str, expiries: int, template: str = "", per: str = "expiry") -> Checker:
-    """CACHE-2: of any number of simultaneous cold reads on all instances one goes upstream.
-
-    Judged by the upstream's own count between the first and the last `upstream.calls` observation of the phase
-    (label `path` where `template` is given). Without a count, two versions that were both fetched within one lifetime
-    convict, and nothing acquits.
-    """
-
-    def check(history: History) -> Finding:
-        reads = [read for read in select(history, "tokens.read", phase=phase) if read.got.get("version")]
-        labels = {"phase": phase, **({"path": template} if template else {})}
-        counts = history.observations("upstream.calls", **labels)
-        if not reads:
-            return nothing_to_judge(history, phase, "answered read", expected=expiries)
-        if len(counts) >= 2:
-            calls = int(counts[-1].value - counts[0].value)
-            fetchers = [read for read in reads if read.got.get("x_cache") == "miss"]
-            unit, samples = f"upstream calls in {expiries} {per}", len(reads)
-            if calls > expiries:
-                reason = (
-                    f"{len(reads)} reads over {len({read.instance for read in reads})} instances caused {calls} "
-                    f"upstream calls where {expiries} were due; the usual causes are a cache in each instance's own "
-                    "memory, and no lease for the one that fetches"
-                )
-                return convicted(reason, fetchers[:2], expected=expiries, observed=calls, unit=unit, samples=samples)
-            reason = f"{len(reads)} reads over all instances caused {calls} upstream calls"
-            return acquitted(reason, expected=expiries, observed=calls, unit=unit, samples=samples)
-        return _one_version_per_lifetime(history, phase, reads)
-
-    return check
 
 
 def hits_are_hits(*, phase: str, ttl_s: float | None = None) -> Checker:
@@ -226,31 +192,6 @@ def outcome_is_told(*, phase: str | None = None, kinds: Sequence[str] = ("tokens
         return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(answers))
 
     return check
-
-
-def _one_version_per_lifetime(history: History, phase: str, reads: Sequence[Operation]) -> Finding:
-    """Two reads that both fetched, and brought two versions, within less than a lifetime."""
-    lifetime = declared(history, "cache.ttl_s", phase=phase)
-    if lifetime is None:
-        return undecided("the cache's time to live is not declared, and the upstream's calls cannot be counted")
-    latency = max((read.latency for read in reads), default=0.0)
-    for same in _by_subject(reads).values():
-        fetchers = [read for read in same if read.got.get("x_cache") in {"miss", None}]
-        for first, second in combinations(fetchers, 2):
-            apart = max(first.completed_at, second.completed_at) - min(first.invoked_at, second.invoked_at)
-            if first.got["version"] != second.got["version"] and apart < lifetime - latency:
-                reason = (
-                    f"{told(first)} and {told(second)} brought two versions within {apart:.1f} s, so two fetches were "
-                    f"made in one lifetime of {lifetime:g} s; the usual cause is that every cold read fetches"
-                )
-                return convicted(
-                    reason, [first, second], expected=1, observed=2, unit="versions per lifetime", samples=len(reads)
-                )
-    reason = (
-        skip_reason(history, phase)
-        or "the upstream's calls cannot be counted (give [upstream] calls_url), and equal versions prove nothing"
-    )
-    return undecided(reason, expected=1, samples=len(reads))
 
 
 def _by_subject(reads: Sequence[Operation]) -> dict[tuple[str, str], list[Operation]]:

@@ -21,16 +21,25 @@ _LIMIT_HEADERS = {
 _NUMBERED = re.compile(r"#(\d+)$")
 
 
+def dig(body: Any, name: str) -> Any:
+    """A field of a JSON answer; dots in the name go deeper. None where it is not there."""
+    for step in name.split("."):
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(step)
+    return body
+
+
 def successor_of(profile: CsrfProfile, response: httpx.Response, body: Any, *, explicit: bool) -> str | None:
     """The CSRF token to present next, from where the profile says it is; after an explicit rotation, from the body."""
-    if explicit and isinstance(body, dict) and isinstance(body.get(profile.field), str):
-        return str(body[profile.field])
+    if explicit and isinstance(dig(body, profile.field), str):
+        return str(dig(body, profile.field))
     if profile.successor == "header":
         return response.headers.get(profile.successor_name) or None
     if profile.successor == "cookie":
         return response.cookies.get(profile.successor_name) or None
-    if profile.successor == "body" and isinstance(body, dict):
-        found = body.get(profile.successor_name)
+    if profile.successor == "body":
+        found = dig(body, profile.successor_name)
         return found if isinstance(found, str) else None
     return None
 
@@ -69,10 +78,10 @@ def _by_kind(
     kind: str, profile: TargetProfile, response: httpx.Response, fields: Mapping[str, Any], name: Callable[..., str]
 ) -> dict[str, Any]:
     if kind == "csrf.fetch":
-        token = fields.get(profile.csrf.field)
+        token = dig(fields, profile.csrf.field)
         return {"token": name(token) if isinstance(token, str) else None}
     if kind.startswith("auth."):
-        bearer, user = fields.get(profile.auth.bearer_field), fields.get("user")
+        bearer, user = dig(fields, profile.auth.bearer_field), fields.get("user")
         return {
             "bearer": name(bearer) if isinstance(bearer, str) else None,
             "user": str(user.get("id")) if isinstance(user, dict) else None,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cryptosense.workbench.client.answers import dig
 from cryptosense.workbench.client.exchange import Reply, digest, exchange
 from cryptosense.workbench.history import Operation, Outcome
 from cryptosense.workbench.target import Route, TargetProfile
@@ -94,8 +95,9 @@ class Caller:
     async def fetch_csrf(self, *, instance: str | None = None, **options: Any) -> Reply:
         """`csrf.fetch`: the session's token, which the caller keeps; `got.token`."""
         reply = await self.ask("csrf.fetch", self.profile.csrf.fetch, instance=instance, **options)
-        if isinstance(reply.body, dict) and isinstance(reply.body.get(self.profile.csrf.field), str):
-            self.token = reply.body[self.profile.csrf.field]
+        token = dig(reply.body, self.profile.csrf.field)
+        if isinstance(token, str):
+            self.token = token
         return reply
 
     async def post_csrf(
@@ -237,7 +239,7 @@ class Caller:
         return reply
 
     def _keep(self, reply: Reply) -> None:
-        if reply.operation.outcome is Outcome.OK and isinstance(reply.body, dict):
+        if reply.operation.outcome is Outcome.OK:
             auth = self.profile.auth
-            self.credentials.bearer = reply.body.get(auth.bearer_field) or self.credentials.bearer
-            self.credentials.refresh = reply.body.get(auth.refresh_field) or self.credentials.refresh
+            self.credentials.bearer = dig(reply.body, auth.bearer_field) or self.credentials.bearer
+            self.credentials.refresh = dig(reply.body, auth.refresh_field) or self.credentials.refresh

@@ -14,7 +14,7 @@ from cryptosense.workbench.client.addresses import addresses_available, own_addr
 from cryptosense.workbench.client.caller import Caller, Credentials
 from cryptosense.workbench.experiment import Progress
 from cryptosense.workbench.history import Recorder
-from cryptosense.workbench.target import Target
+from cryptosense.workbench.target import Target, reveal
 
 
 class Wire:
@@ -52,7 +52,11 @@ class Wire:
         caller = self.caller(actor, phase=phase)
         ready = next(self._accounts, None)
         if ready is not None:
-            caller.credentials = Credentials(ready.email or "", ready.password or "", bearer=ready.bearer)
+            caller.credentials = Credentials(
+                reveal(ready.email or ""),
+                reveal(ready.password or ""),
+                bearer=None if ready.bearer is None else reveal(ready.bearer),
+            )
             reply = None if ready.bearer else await caller.login()
         elif self.target.profile.auth.register_route is not None and not self.target.profile.accounts:
             caller.credentials = self.new_credentials(actor)
