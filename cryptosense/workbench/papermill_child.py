@@ -11,16 +11,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# Checking a notebook's JSON would first build the grammar of internationalised URLs, which takes a second of
-# processor time per notebook, and no field of a notebook is one. jsonschema goes without it where it is missing.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None is the documented way to say "missing"
-
-import nbformat
-import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from cryptosense.workbench.execution import TROUBLE
@@ -48,6 +40,10 @@ class OwnKernel(AsyncKernelManager):
 
 def execute(request: dict[str, Any]) -> str:
     """Executes the notebook; the trouble that it met in one line, or nothing."""
+    import papermill  # noqa: PLC0415 (after `main` has made its import quick)
+    from nbclient.exceptions import DeadKernelError  # noqa: PLC0415
+    from papermill.exceptions import PapermillExecutionError  # noqa: PLC0415
+
     output = Path(request["output"])
     # Sockets in a folder of the run's own: no ports to race for, and nothing left in the user's runtime folder.
     socket = Path(request["runtime"]) / "kernel-00000000-0000-0000-0000-000000000000-ipc-5"
@@ -83,6 +79,8 @@ def _first_line(text: str) -> str:
 
 def _say_so_in_the_notebook(path: Path, trouble: str) -> None:
     """After a dead kernel papermill saves every cell as completed; a reader must not believe that."""
+    import nbformat  # noqa: PLC0415 (see `execute`)
+
     if not path.exists():
         return
     notebook = nbformat.read(path, as_version=4)
@@ -92,6 +90,9 @@ def _say_so_in_the_notebook(path: Path, trouble: str) -> None:
 
 def main() -> None:
     """Exit code 0 when every cell ran, 1 when not."""
+    # Checking a notebook's JSON would first build the grammar of internationalised URLs, a second of processor time for
+    # every notebook, and no field of a notebook is one. jsonschema goes without the grammar where it is missing.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None says "not installed"
     warnings.simplefilter("ignore")  # papermill's and nbclient's own, in a log that only trouble is read from
     request = json.loads(sys.argv[1])
     trouble = execute(request)

@@ -17,9 +17,18 @@ from cryptosense.workbench.verdicts import Verdict
 
 
 async def conducted(experiment: AnyExperiment, folder: Path, **given: object) -> ExperimentVerdicts:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 (instant)
     with ProgressLog(folder / PROGRESS) as progress:
         return await conduct_experiment(experiment, choose(experiment, given), folder, Surroundings(), progress)
+
+
+def steps(folder: Path) -> bool:
+    return (folder / PROGRESS).exists() and "stepping" in (folder / PROGRESS).read_text()
+
+
+async def until_it_steps(folder: Path) -> None:
+    while not steps(folder):  # noqa: ASYNC110 (a file has no event to wait for)
+        await asyncio.sleep(0.01)
 
 
 def verdicts_of(judged: ExperimentVerdicts) -> list[Verdict]:
@@ -70,8 +79,7 @@ async def test_an_experiment_that_breaks_off_is_undecided_and_its_history_kept(
 async def test_a_stop_request_heals_and_keeps_the_partial_run(tiny: AnyExperiment, tmp_path: Path):
     folder = tmp_path / "tiny"
     running = asyncio.create_task(conducted(tiny, folder, steps=100_000))
-    while not (folder / PROGRESS).exists() or "stepping" not in (folder / PROGRESS).read_text():
-        await asyncio.sleep(0.01)
+    await until_it_steps(folder)
     (folder / STOP).write_text("stopped by the user\n")
     with pytest.raises(Interrupted, match="stopped by the user"):
         await running
@@ -84,8 +92,7 @@ async def test_a_stop_request_heals_and_keeps_the_partial_run(tiny: AnyExperimen
 async def test_an_interrupted_kernel_heals_and_keeps_the_partial_run(tiny: AnyExperiment, tmp_path: Path):
     folder = tmp_path / "tiny"
     running = asyncio.create_task(conducted(tiny, folder, steps=100_000))
-    while not (folder / PROGRESS).exists() or "stepping" not in (folder / PROGRESS).read_text():
-        await asyncio.sleep(0.01)
+    await until_it_steps(folder)
     running.cancel()
     with pytest.raises(Interrupted, match="stopped by hand"):
         await running

@@ -1,7 +1,6 @@
 """`cryptosense validate` as a user meets it: a command in a process of its own, on the tiny experiment."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -42,7 +41,7 @@ def test_a_run_that_holds_ends_with_0_and_leaves_everything(finished, saved_resu
     reports, ran = finished
     assert ran.returncode == 0, ran.stderr
     run = (reports / "latest").resolve()
-    assert os.readlink(reports / "latest") == run.name
+    assert (reports / "latest").readlink() == Path(run.name)
     told = saved_results(reports)
     assert (told["schema"], told["verdict"], told["interrupted"]) == ("cryptosense.results/1", "HOLDS", False)
     assert told["run_id"] == run.name
@@ -129,7 +128,7 @@ def test_a_killed_kernel_is_undecided_and_takes_nothing_down(tmp_path: Path, run
     assert (tmp_path / "latest" / "tiny" / "history.jsonl.gz").exists()
     notebook = nbformat.read(tmp_path / "latest" / "tiny" / "tiny.ipynb", as_version=4)
     assert "did not come to its end: the kernel died" in notebook.cells[0].source
-    until(lambda: not leftovers(marker), "the kernel's child to be gone")
+    until(lambda: leftovers(marker) == [], "the kernel's child to be gone")
 
 
 @pytest.mark.end_to_end
@@ -151,7 +150,7 @@ def test_ctrl_c_heals_keeps_the_partial_run_and_ends_with_130(
         "validate", "tiny", "--out", str(tmp_path), "-p", "tiny.steps=100000", "-p", "tiny.child=true", marker=marker
     )
     if moment == "before the kernel":
-        until(lambda: (tmp_path / "latest" / "tiny" / "notebook.log").exists(), "the notebook's process")
+        until((tmp_path / "latest" / "tiny" / "notebook.log").exists, "the notebook's process")
     else:
         until(lambda: "stepping" in progress(tmp_path), "the experiment to step")
         until((tmp_path / "latest" / "tiny" / "child.pid").exists, "the experiment's child")
@@ -166,7 +165,7 @@ def test_ctrl_c_heals_keeps_the_partial_run_and_ends_with_130(
     assert told["experiments"][0]["reason"] == "interrupted: stopped by the user"
     assert "this run is partial" in out
     assert (tmp_path / "latest" / "tiny" / "healed").exists()
-    until(lambda: not leftovers(marker), "every process to be gone")
+    until(lambda: leftovers(marker) == [], "every process to be gone")
 
 
 @pytest.mark.end_to_end
@@ -183,7 +182,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path, start_command, 
     _, err = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 130, err
     assert saved_results(tmp_path)["experiments"][0]["reason"] == "interrupted: stopped by the user"
-    until(lambda: not leftovers(marker), "every process to be gone")
+    until(lambda: leftovers(marker) == [], "every process to be gone")
 
 
 @pytest.mark.end_to_end
@@ -208,4 +207,4 @@ def test_sigkill_leaves_no_process_behind(tmp_path: Path, start_command, saved_r
         assert command.returncode == 3
         assert "was ended by SIGKILL" in saved_results(tmp_path)["experiments"][0]["reason"]
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child to be gone")
-    until(lambda: not leftovers(marker), "every process to be gone")
+    until(lambda: leftovers(marker) == [], "every process to be gone")

@@ -1,0 +1,91 @@
+"""The command line without a run: refusals before anything starts, help that is quick, exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cryptosense import cli
+from cryptosense.errors import CouldNotStart
+
+
+def exit_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exited:
+        cli.main(arguments)
+    assert isinstance(exited.value.code, int)
+    return exited.value.code
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    program = "import sys; from cryptosense.cli import cli; cli.main(['--help'], standalone_mode=False); print(len(sys.modules), *sorted(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    for command in ("validate", "list", "serve", "lab", "recheck", "report"):
+        assert f"  {command} " in shown
+    loaded = shown.splitlines()[-1].split()
+    for heavy in ("pandas", "matplotlib", "fastapi", "redis", "papermill", "rich"):
+        assert heavy not in loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["validate", "moonwalk"], "there is no experiment 'moonwalk'; there are "),
+        (["validate", "-p", "moonwalk"], "expected EXPERIMENT.NAME=VALUE"),
+        (["validate", "-p", "moonwalk.seed=1"], "'moonwalk' is not among the experiments to run: "),
+        (["validate", "cache_speedup", "-p", "cache_speedup.sede=1"], "cache_speedup has no parameter 'sede'; it has "),
+        (["validate", "cache_speedup", "-p", "cache_speedup.seed=x"], "cache_speedup.seed is int, 'x' does not fit"),
+        (["validate", "--profile", "slow"], "'slow' is not one of 'quick', 'full'"),
+        (["validate", "--redis-url", "http://localhost"], "REDIS_URL"),
+        (["validate", "--redis-url", "redis://:hush@127.0.0.1:1"], "the server at redis://***@127.0.0.1:1 does not answer"),
+        (["recheck", "no-such-run"], "there is no run 'no-such-run'"),
+        (["report", "no-such-run"], "there is no run 'no-such-run'"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line_with_2_and_nothing_is_written(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(*arguments) == cli.COULD_NOT
+    told = capsys.readouterr()
+    assert message in told.err
+    assert "hush" not in told.err
+    assert "Traceback" not in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_ours_is_its_message_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def fail(**_: object) -> None:
+        raise CouldNotStart("port 8000 is taken; choose another with --port")
+
+    monkeypatch.setattr(cli.serve, "callback", fail)
+    assert exit_code("serve") == cli.COULD_NOT
+    assert capsys.readouterr().err == "cryptosense: port 8000 is taken; choose another with --port\n"
+
+
+def test_an_interrupt_outside_a_run_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.serve, "callback", interrupted)
+    assert exit_code("serve") == cli.INTERRUPTED
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").touch()
+    assert exit_code("validate", "cache_speedup", "--out", str(tmp_path / "file" / "reports")) == cli.COULD_NOT
+    assert "choose a folder with --out" in capsys.readouterr().err
+
+
+def test_list_shows_every_experiment_with_its_question():
+    shown = CliRunner().invoke(cli.cli, ["list", "--parameters"])
+    assert shown.exit_code == 0, shown.output
+    assert "cache_speedup" in shown.output
+    assert "seed: int = 20251008" in shown.output
