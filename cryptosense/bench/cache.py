@@ -1,6 +1,7 @@
 """Cache hits on a list of 250 coins, as bytes and decoded, and what a stampede costs."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -94,7 +95,7 @@ async def _fetch() -> object:
     return orjson.dumps(coin_list())
 
 
-def _hit_rows(contenders: list[Contender], laps: dict[str, list[Lap]]) -> list[Row]:
+def _hit_rows(contenders: list[Contender], laps: Mapping[str, list[Lap]]) -> list[Row]:
     floor = [lap.wall for lap in laps[contenders[0].name]]
     entries = {
         contender.name: Entry(

@@ -91,7 +91,7 @@ async def _bytes_rows(bench: Bench) -> list[Row]:
     """MEMORY USAGE of one client's key at its limit, and after a thousand denials."""
     entries = []
     for algorithm in Algorithm:
-        client, quota = f"bytes:{algorithm}", Quota(LIMIT, WINDOW_MS, algorithm)
+        client, quota = f"sized-{algorithm}", Quota(LIMIT, WINDOW_MS, algorithm)
         used = []
         for requests in (LIMIT, DENIED):
             for _ in range(requests):
