@@ -93,7 +93,7 @@ def _no_go(results: RunResults, _: PlanAnswers, troubles: tuple[Trouble, ...]) -
         )
     return (
         f"{len(violated)} of {counted(total, 'claim')} {_plural(len(violated), 'is', 'are')} violated; foremost, "
-        f"“{_quoted(first.claim)}” in {first.experiment}: expected {figure(first.claim.expected, first.claim.unit)}, "
+        f"“{_quoted(first.claim)}” in {first.experiment}: expected {figure(first.claim.expected)}, "
         f"observed {figure(first.claim.observed, first.claim.unit)}."
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryptosense.errors import WorkbenchError
+from cryptosense.workbench.charts.style import in_words
 from cryptosense.workbench.experiment import Doubt
 from cryptosense.workbench.report import reproduce, wording
 from cryptosense.workbench.report.answer import Answer, counting
@@ -27,6 +29,7 @@ HISTORY = "history.jsonl.gz"
 _ROOM_FOR_PICTURES = 2_200_000
 """Bytes of SVG on the page, which is to stay under 3 MB; pictures beyond that are linked."""
 
+_TITLES = {"before_after": "Before and after"}
 _SEVERITY = {Verdict.VIOLATED: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2}
 
 
@@ -63,6 +66,7 @@ class ExperimentView:
     controls: tuple[ClaimView, ...]
     advisory: tuple[ClaimView, ...]
     pictures: tuple[Picture, ...]
+    seen: str
     certainty: str
     changed: dict[str, Any]
     notebook: str
@@ -84,6 +88,7 @@ def render_page(folder: Path, results: Results, told: Answer, plan: PlanAnswers)
         comparisons=comparisons(before_after.result) if before_after else list[Comparison](),
         tallies=_tallies(results, plan),
         took=wording.seconds_between(results.started_at, results.finished_at),
+        checklist_words=checklist_words(plan),
         command=reproduce.command(results),
         style=Markup(files("cryptosense.workbench.report").joinpath("templates/style.css").read_text("utf-8")),  # noqa: S704 (our own file)
     )
@@ -112,12 +117,13 @@ def _view(folder: Path, experiment: ExperimentResult, pictures: Sequence[Picture
     known = reproduce.experiment_named(experiment.name)
     return ExperimentView(
         result=experiment,
-        title=experiment.name.replace("_", " ").capitalize(),
+        title=_TITLES.get(experiment.name, experiment.name.replace("_", " ").capitalize()),
         doubt=known.doubt if known else None,
         claims=tuple(view for view in claims if not view.claim.control and not view.claim.advisory),
         controls=tuple(view for view in claims if view.claim.control and not view.claim.advisory),
         advisory=tuple(view for view in claims if view.claim.advisory),
         pictures=tuple(pictures),
+        seen=seen(experiment),
         certainty=certainty(experiment),
         changed=reproduce.changed(experiment, profile),
         notebook=_link(folder, experiment.report),
@@ -141,6 +147,34 @@ def _claim_views(folder: Path, experiment: ExperimentResult) -> list[ClaimView]:
 def anchor(experiment: str, claim: ClaimResult) -> str:
     """Where the page tells this claim."""
     return "claim-" + re.sub(r"[^A-Za-z0-9]+", "-", f"{experiment}-{claim.id}").strip("-")
+
+
+def seen(experiment: ExperimentResult) -> str:
+    """How the experiment's claims came out, worst first."""
+    claims = [claim for claim in experiment.claims if not claim.control and not claim.advisory]
+    counts = Counter(claim.verdict for claim in claims)
+    told = [
+        f"{counts[verdict]} {one if counts[verdict] == 1 else many}"
+        for verdict, one, many in (
+            (Verdict.VIOLATED, "is violated", "are violated"),
+            (Verdict.UNDECIDED, "is undecided", "are undecided"),
+            (Verdict.HOLDS, "holds", "hold"),
+        )
+        if counts[verdict]
+    ]
+    return f"Of {wording.counted(len(claims), 'claim')} {in_words(told)}." if told else "No claim was judged."
+
+
+def checklist_words(plan: PlanAnswers) -> str:
+    """How many items stand how, worst first; each of the 26 is counted once."""
+    counts = Counter(row.standing for row in plan.checklist)
+    order = (Standing.VIOLATED, Standing.UNDECIDED, Standing.HOLDS, Standing.NOT_PROVED_HERE, Standing.NOT_RUN)
+    verbs = {Standing.HOLDS: ("holds", "hold"), Standing.NOT_RUN: ("was not run", "were not run")}
+    told = [
+        f"{counts[way]} {verbs.get(way, (f'is {way}', f'are {way}'))[counts[way] != 1]}" for way in order if counts[way]
+    ]
+    note = " in this selection" if counts[Standing.NOT_RUN] else ""
+    return f"Of its {len(plan.checklist)} items {in_words(told)}{note}."
 
 
 def certainty(experiment: ExperimentResult) -> str:
