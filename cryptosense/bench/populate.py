@@ -3,11 +3,16 @@
     python -m cryptosense.bench.populate
 
 speaks JSON, one object a line. In: first `{"redis_url": ...}`, then any number of
-`{"what": KIND, "first": i, "last": j, "each": n}`, which puts identities i to j (j left out) in, n operations for each.
-Out: for each line one `{"what", "identities", "seconds", "bytes", "scripts", "server_us", "keys": [per primary]}`, the
-figures being the growth that the line caused over all primaries (`keys` is their count of keys afterwards). The first
-line's answer says `{"ready": true, "primaries": n}`. It ends when its input does, whatever it is doing, so it cannot
-outlive the run that started it. Kinds: `csrf`, `session`, `limit-log`, `limit-counter`, `limit-gcra`.
+`{"what": [KIND, ...], "first": i, "last": j, "each": n}`, which puts identities i to j (j left out) in, n operations of
+each kind for each. Out: `{"ready": true, "primaries": n}`, then for each line
+
+    {"identities", "seconds", "bytes", "scripts", "server_us", "keys": [of each primary], "key_bytes": {KIND: bytes}}
+
+where bytes, scripts and the server's own time in µs are the growth over all primaries since it was ready, `keys` is
+what each primary holds, and `key_bytes` the server's own figure for one identity's keys of a kind, from a sample. It
+ends when its input does, whatever it is doing, so it cannot outlive the run that started it. It removes nothing.
+Kinds: `csrf`, `session`, and a client of a limiter by its algorithm, `limit-log`, `limit-counter`, `limit-gcra`;
+`limit-full` is another client of the log, to be filled with `each`.
 """
 
 import asyncio
@@ -34,23 +39,26 @@ BUDGET_MS = 20_000.0
 _DAY_MS = 86_400_000
 _LIMIT, _WINDOW_MS = 100, 900_000
 
-Operation = Callable[[StateSet, int, int], Awaitable[object]]
+SAMPLE = 300
+"""Keys of a primary whose size is asked for."""
+
+Operation = Callable[[StateSet, int, int], Awaitable[None]]
 
 
-async def _csrf(state: StateSet, identity: int, _turn: int) -> object:
-    return await state.csrf.current(_hex(identity, 32), _hex(identity, 64), ttl_ms=_DAY_MS)
+async def _csrf(state: StateSet, identity: int, _turn: int) -> None:
+    await state.csrf.current(_hex(identity, 32), _hex(identity, 64), ttl_ms=_DAY_MS)
 
 
-async def _session(state: StateSet, identity: int, _turn: int) -> object:
+async def _session(state: StateSet, identity: int, _turn: int) -> None:
     record = SessionRecord(_hex(identity, 32), _hex(-identity, 32), _hex(identity, 64), 1_700_000_000_000)
-    return await state.sessions.open(record, ttl_ms=30 * _DAY_MS)
+    await state.sessions.open(record, ttl_ms=30 * _DAY_MS)
 
 
-def _limited(algorithm: Algorithm) -> Operation:
+def _limited(algorithm: Algorithm, name: str = "user") -> Operation:
     quota = Quota(_LIMIT, _WINDOW_MS, algorithm)
 
-    async def admit(state: StateSet, identity: int, turn: int) -> object:
-        return await state.windows.admit(f"api:user:{_hex(identity, 32)}", quota, _hex(identity * 4096 + turn, 12))
+    async def admit(state: StateSet, identity: int, turn: int) -> None:
+        await state.windows.admit(f"{name}-{_hex(identity, 32)}", quota, _hex(identity * 4096 + turn, 12))
 
     return admit
 
@@ -59,9 +67,21 @@ KINDS: Mapping[str, Operation] = {
     "csrf": _csrf,
     "session": _session,
     "limit-log": _limited(Algorithm.LOG),
+    "limit-full": _limited(Algorithm.LOG, "full"),
     "limit-counter": _limited(Algorithm.COUNTER),
     "limit-gcra": _limited(Algorithm.GCRA),
 }
+
+
+_PATTERNS = {
+    "csrf": "cs:csrf:*",
+    "session": "cs:session:*",
+    "limit-log": "cs:rate:log:{user-*",
+    "limit-full": "cs:rate:log:{full-*",
+    "limit-counter": "cs:rate:counter:*",
+    "limit-gcra": "cs:rate:gcra:*",
+}
+_KEYS_EACH = {"session": 2}  # the record and the user's index
 
 
 def _hex(number: int, digits: int) -> str:
@@ -71,7 +91,7 @@ def _hex(number: int, digits: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Totals over all primaries: bytes in use, scripts run, the server's own time for them in µs; keys by primary."""
+    """Totals over all primaries: bytes of data, scripts run, the server's own time for them in µs; keys by primary."""
 
     bytes: int
     scripts: int
@@ -94,17 +114,47 @@ class Primaries:
             tuple(one.keys[0] for one in each),
         )
 
+    async def key_bytes(self, kinds: Sequence[str]) -> dict[str, float]:
+        """What one identity's keys of each kind take, by `MEMORY USAGE` of a sample."""
+        sizes: dict[str, list[int]] = {kind: [] for kind in kinds}
+        for client in self.clients:
+            for kind in kinds:
+                sizes[kind].extend(await _sizes(client, _PATTERNS[kind]))
+        return {kind: _KEYS_EACH.get(kind, 1) * sum(found) / len(found) for kind, found in sizes.items() if found}
+
+
+# What a server holds besides data, and what grows with traffic rather than with identities.
+_NOT_DATA = (
+    "mem_clients_normal",
+    "mem_clients_slaves",
+    "mem_replication_backlog",
+    "mem_aof_buffer",
+    "mem_cluster_links",
+)
+
 
 async def _cost_of(client: redis.asyncio.Redis) -> Cost:
     memory = await client.info("memory")
     stats = await client.info("commandstats")
     ran = [figures for name, figures in stats.items() if name in {"cmdstat_evalsha", "cmdstat_eval", "cmdstat_fcall"}]
     return Cost(
-        int(memory["used_memory"]),
+        int(memory["used_memory"]) - sum(int(memory.get(name, 0)) for name in _NOT_DATA),
         sum(int(figures["calls"]) for figures in ran),
         sum(float(figures["usec"]) for figures in ran),
         (int(await client.dbsize()),),
     )
+
+
+async def _sizes(client: redis.asyncio.Redis, pattern: str) -> list[int]:
+    names = []
+    async for name in client.scan_iter(match=pattern, count=1_000):
+        names.append(name)
+        if len(names) >= SAMPLE:
+            break
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.memory_usage(name, samples=0)
+    return [int(size) for size in await pipeline.execute() if size is not None]
 
 
 async def primaries_of(address: RedisSettings, stack: AsyncExitStack) -> Primaries:
@@ -168,23 +218,25 @@ async def serve(lines: asyncio.StreamReader) -> None:
         if not await opened.wait_ready(10.0):
             raise UsageError("the store does not answer")
         _say({"ready": True, "primaries": len(primaries.clients)})
+        before = await primaries.cost()
         while line := await lines.readline():
-            _say(await _answer(opened.state, primaries, json.loads(line)))
+            _say(await _answer(opened.state, primaries, before, json.loads(line)))
 
 
-async def _answer(state: StateSet, primaries: Primaries, asked: Mapping[str, Any]) -> dict[str, Any]:
-    what, first, last = str(asked["what"]), int(asked["first"]), int(asked["last"])
-    before = await primaries.cost()
-    seconds = await put_in(state, what, first, last, int(asked.get("each", 1)))
+async def _answer(state: StateSet, primaries: Primaries, before: Cost, asked: Mapping[str, Any]) -> dict[str, Any]:
+    kinds, first, last = [str(kind) for kind in asked["what"]], int(asked["first"]), int(asked["last"])
+    seconds = 0.0
+    for kind in kinds:
+        seconds += await put_in(state, kind, first, last, int(asked.get("each", 1)))
     after = await primaries.cost()
     return {
-        "what": what,
         "identities": last - first,
         "seconds": seconds,
         "bytes": after.bytes - before.bytes,
         "scripts": after.scripts - before.scripts,
         "server_us": after.server_us - before.server_us,
         "keys": list(after.keys),
+        "key_bytes": await primaries.key_bytes(kinds),
     }
 
 
