@@ -3,10 +3,8 @@
 from typing import Any
 
 from cryptosense.controls.control import Control
-from cryptosense.controls.plan.server import plain_redis
 from cryptosense.controls.plan.state import state_with
-from cryptosense.http.wiring import Parts
-from cryptosense.state.contracts import CacheState, Entry, EntryKind, StateSet
+from cryptosense.state.contracts import CacheState, Entry, EntryKind
 
 
 class Trusting:
@@ -38,8 +36,8 @@ class Trusting:
         return None
 
 
-def _cache(parts: Parts, state: StateSet) -> Trusting:
-    return Trusting(state.cache, plain_redis(parts), parts.settings.key_prefix)
-
-
-CONTROL = Control("CACHE-6", "What lies at the key is served with 200.", {"state": state_with(cache=_cache)})
+CONTROL = Control(
+    "CACHE-6",
+    "What lies at the key is served with 200.",
+    {"state": state_with(cache=lambda state, server, prefix: Trusting(state.cache, server, prefix))},
+)

@@ -3,10 +3,8 @@
 from typing import Any
 
 from cryptosense.controls.control import Control
-from cryptosense.controls.plan.server import plain_redis
 from cryptosense.controls.plan.state import state_with
-from cryptosense.http.wiring import Parts
-from cryptosense.state.contracts import CacheState, StateSet
+from cryptosense.state.contracts import CacheState
 
 
 class Deleting:
@@ -26,8 +24,8 @@ class Deleting:
         return int(await self._server.delete(*keys)) if keys else 0
 
 
-def _cache(parts: Parts, state: StateSet) -> Deleting:
-    return Deleting(state.cache, plain_redis(parts), parts.settings.key_prefix)
-
-
-CONTROL = Control("CACHE-8", "Entries are dropped with DEL in batches of SCAN.", {"state": state_with(cache=_cache)})
+CONTROL = Control(
+    "CACHE-8",
+    "Entries are dropped with DEL in batches of SCAN.",
+    {"state": state_with(cache=lambda state, server, prefix: Deleting(state.cache, server, prefix))},
+)

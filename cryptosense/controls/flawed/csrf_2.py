@@ -2,11 +2,10 @@
 
 from cryptosense.controls.control import Control
 from cryptosense.controls.plan.csrf import PlanCsrf
-from cryptosense.controls.plan.server import plain_redis
 from cryptosense.controls.plan.state import state_with
 
 CONTROL = Control(
     "CSRF-2",
     "The token is compared and replaced in two steps.",
-    {"state": state_with(csrf=lambda parts, _state: PlanCsrf(plain_redis(parts), parts.settings.key_prefix))},
+    {"state": state_with(csrf=lambda _state, server, prefix: PlanCsrf(server, prefix))},
 )

@@ -3,7 +3,7 @@
 from cryptosense.controls.control import Control
 from cryptosense.controls.plan.state import state_with
 from cryptosense.errors import StateCorrupt
-from cryptosense.state.contracts import Admission, Quota, StateSet, WindowState
+from cryptosense.state.contracts import Admission, Quota, WindowState
 
 
 class DeniesOnError:
@@ -22,8 +22,8 @@ class DeniesOnError:
             return Admission(admitted=False, remaining=0, reset_ms=quota.window_ms)
 
 
-def _windows(_parts: object, state: StateSet) -> DeniesOnError:
-    return DeniesOnError(state.windows)
-
-
-CONTROL = Control("RATE-8", "What a script cannot read is answered with 429.", {"state": state_with(windows=_windows)})
+CONTROL = Control(
+    "RATE-8",
+    "What a script cannot read is answered with 429.",
+    {"state": state_with(windows=lambda state, _server, _prefix: DeniesOnError(state.windows))},
+)

@@ -5,7 +5,7 @@ import secrets
 from cryptosense.controls.control import Control
 from cryptosense.controls.plan.state import state_with
 from cryptosense.errors import OutcomeUnknown
-from cryptosense.state.contracts import Admission, Quota, StateSet, WindowState
+from cryptosense.state.contracts import Admission, Quota, WindowState
 
 
 class CountsTwice:
@@ -25,8 +25,8 @@ class CountsTwice:
             return await self._windows.admit(client, quota, secrets.token_urlsafe(9))
 
 
-def _windows(_parts: object, state: StateSet) -> CountsTwice:
-    return CountsTwice(state.windows)
-
-
-CONTROL = Control("RATE-9", "A repeated decision is counted again.", {"state": state_with(windows=_windows)})
+CONTROL = Control(
+    "RATE-9",
+    "A repeated decision is counted again.",
+    {"state": state_with(windows=lambda state, _server, _prefix: CountsTwice(state.windows))},
+)

@@ -4,16 +4,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from cryptosense.controls.plan.server import plain_redis
 from cryptosense.http.wiring import Parts, Replacement
 from cryptosense.state.contracts import StateSet
 
+Make = Callable[[StateSet, Any, str], Any]
+"""From the reference's own set, a plain client of the same server, and the key prefix."""
 
-def state_with(**kinds: Callable[[Parts, StateSet], Any]) -> Replacement:
-    """The part `state`, with the named kinds built from the parts and the reference's own set."""
+
+def state_with(**kinds: Make) -> Replacement:
+    """The part `state`, with the named kinds made anew; the plain client ends with it."""
 
     def build(parts: Parts) -> object:
-        opened = Parts.state.build(parts)
-        swapped = {name: make(parts, opened.state) for name, make in kinds.items()}
-        return replace(opened, state=replace(opened.state, **swapped))
+        opened, server = Parts.state.build(parts), plain_redis(parts)
+
+        async def close() -> None:
+            await server.aclose()
+            await opened.close()
+
+        swapped = {name: make(opened.state, server, parts.settings.key_prefix) for name, make in kinds.items()}
+        return replace(opened, state=replace(opened.state, **swapped), close=close)
 
     return build

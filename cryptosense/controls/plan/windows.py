@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cryptosense.controls.plan.server import plain_redis
 from cryptosense.controls.plan.state import state_with
 from cryptosense.http.wiring import Replacement
 from cryptosense.state.contracts import Admission, Quota
@@ -61,4 +60,4 @@ class CheckThenAdd(PlanWindows):
 
 def windows_of(kind: type[PlanWindows]) -> Replacement:
     """The part `state`, with these windows on a plain client of the same server."""
-    return state_with(windows=lambda parts, _state: kind(plain_redis(parts), parts.settings.key_prefix))
+    return state_with(windows=lambda _state, server, prefix: kind(server, prefix))
