@@ -75,5 +75,10 @@ class Copies:
             return None
         return served(copy.entry, failing=True)
 
+    @property
+    def size(self) -> int:
+        """Bytes held, overhead included."""
+        return int(self._copies.currsize)
+
     def drop(self, key: CacheKey) -> None:
         self._copies.pop(key, None)

@@ -108,7 +108,7 @@ async def test_csrf_6_what_cannot_be_a_token_is_refused_before_the_state_is_aske
 
 async def test_csrf_6_a_megabyte_and_letters_that_count_as_digits_elsewhere_are_no_tokens(state: StateSet) -> None:
     wire = Wire(state.csrf)
-    for presented in ("a" * 1_000_000, "١" * 64, "a" * 63 + "\n", "\x00" * 64):
+    for presented in ("a" * 1_000_000, "\u0661" * 64, "a" * 63 + "\n", "\x00" * 64):
         assert (await CsrfTokens(wire).validate("s", presented)).verdict is CsrfVerdict.INVALID
     assert not wire.calls
 
