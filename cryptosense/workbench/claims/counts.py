@@ -183,3 +183,23 @@ def _price(history: History, counter: str, kind: str, phase: str) -> float | Non
     spans, operations = phases(history, phase), served(history, kind, phase)
     spent = increase(history, counter, spans[0]) if spans else None
     return None if spent is None or not operations else spent / len(operations)
+
+
+def spent_at_most(kind: str, *, phase: str, at_most: float, unit: str, counter: str = "upstream.calls") -> Checker:
+    """Checks that the counter grew by at most so much over the phase, in which operations of `kind` were served."""
+
+    def check(history: History) -> Finding:
+        asked, spans = served(history, kind, phase), phases(history, phase)
+        if not asked or not spans:
+            return nothing_to_judge(history, phase, "answered read", expected=at_most)
+        spent = increase(history, counter, spans[0])
+        if spent is None:
+            return undecided("it cannot be counted here: give [upstream] calls_url", expected=at_most)
+        instances = len({operation.instance for operation in asked})
+        reason = f"{len(asked)} reads over {instances} instances cost {spent:.0f} {unit} where {at_most:g} are due"
+        if spent > at_most:
+            reason += "; the usual cause is a cache in each instance's own memory, or no lease for the one that fetches"
+            return convicted(reason, _fetchers(asked), expected=at_most, observed=spent, unit=unit, samples=len(asked))
+        return acquitted(reason, expected=at_most, observed=spent, unit=unit, samples=len(asked))
+
+    return check

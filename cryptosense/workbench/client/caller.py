@@ -162,7 +162,9 @@ class Caller:
         """`tokens.invalidate`: drops every cached list with one of the coins (all of them without ids)."""
         route = self.profile.cache.invalidate or Route(method="POST", path="/")
         body = {"ids": list(ids)} if ids else {}
-        return await self.post_csrf(route=route, json=body, kind="tokens.invalidate", instance=instance)
+        return await self.post_csrf(
+            route=route, json=body, kind="tokens.invalidate", instance=instance, sent={"ids": ",".join(ids)}
+        )
 
     async def read_portfolios(self, identity: str | None = None, *, instance: str | None = None) -> Reply:
         """`portfolios.read`: the list, or one by id; `got.seq` is the newest number that a name carries."""

@@ -1,0 +1,162 @@
+"""Why migrate at all?
+
+The same load on the same service, its state in each instance's memory and then in Redis, on 1 to N instances. The load
+goes round robin over the first n of N running instances, which is what n instances behind a load balancer are.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cryptosense.workbench.claims.claim import Claim, Judgement
+from cryptosense.workbench.client import Caller, Wire
+from cryptosense.workbench.deployment import Capability, Deployment, DeploymentPlan, StoreKind, UpstreamPlan
+from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
+from cryptosense.workbench.experiments.before_after_charts import before_after_charts
+from cryptosense.workbench.experiments.before_after_claims import before_after_claims
+from cryptosense.workbench.experiments.cache_phases import COINS
+from cryptosense.workbench.history import History, SpanKind
+from cryptosense.workbench.readings import upstream_calls
+
+SIDES = ("memory", "redis")
+
+
+class BeforeAfterParameters(Parameters):
+    """How many instances, and how much is asked of them."""
+
+    service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
+    instances: int = Field(default=3, ge=2, le=8, description="the most instances; every number from 1 to it is tried")
+    sessions: int = Field(default=4, ge=1, description="signed-in clients per number of instances")
+    posts: int = Field(default=12, ge=1, description="protected requests of each, one after the other, round robin")
+    limit: int = Field(default=10, ge=1, description="the strict limit, per client and minute")
+    lists: int = Field(default=2, ge=1, description="coin lists read on every instance, per number of instances")
+
+
+class BeforeAfter:
+    """Implements `experiment.Experiment`."""
+
+    name: ClassVar[str] = "before_after"
+    order: ClassVar[int] = 10
+    doubt: ClassVar[Doubt] = Doubt(
+        question="Why migrate at all?",
+        method=(
+            "One service, one load, twice: with its state in each instance's memory, then in Redis. Clients go round "
+            "robin over 1 to N instances; each signs in, fetches a CSRF token once and follows its successors, spends "
+            "a limit several times over, and reads the same coins on every instance. The memory side on N instances is "
+            "the control: it must be convicted, else the claims could not see."
+        ),
+        changes_our_mind=(
+            "Tokens that fail in memory on one instance already, or a share of failures off the (N-1)/N line: then "
+            "something other than split state is wrong. A single refused token, a request above the limit or a second "
+            "upstream call with Redis: then the migration does not deliver."
+        ),
+    )
+    parameters: ClassVar[type[Any]] = BeforeAfterParameters
+    full: ClassVar[Mapping[str, Any]] = {"instances": 5, "sessions": 10, "posts": 60, "limit": 50, "lists": 4}
+
+    async def conduct(self, parameters: BeforeAfterParameters, lab: Lab) -> None:
+        for side in SIDES:
+            lab.progress.phase(f"starting {side}", expected_seconds=5)
+            async with lab.deploy(_plan(parameters, side)) as deployment:
+                if deployment.target.foreign and side == "memory":
+                    _skip_memory(parameters, lab, deployment)
+                    continue
+                for count in range(1, len(deployment.target.urls) + 1):
+                    lab.progress.phase(f"{side} on {count}", expected_seconds=2)
+                    await _ask(parameters, lab, deployment, side, count)
+
+    def claims(self, parameters: BeforeAfterParameters) -> Sequence[Claim]:
+        return before_after_claims(parameters.instances, parameters.lists)
+
+    def charts(
+        self, parameters: BeforeAfterParameters, history: History, judgements: Sequence[Judgement]
+    ) -> Sequence[Chart]:
+        del judgements
+        return before_after_charts(history, parameters.instances, parameters.lists)
+
+
+def _plan(parameters: BeforeAfterParameters, side: str) -> DeploymentPlan:
+    """Budgets of the load's own (LOAD-1) except the one under test, and sign-ups that cost little."""
+    return DeploymentPlan(
+        label=side,
+        service=parameters.service,
+        instances=parameters.instances,
+        store=StoreKind.NONE if side == "memory" else StoreKind.STANDALONE,
+        stage="off" if side == "memory" else "complete",
+        settings={
+            "RATE_LIMIT_API_MAX": "100000",
+            "RATE_LIMIT_AUTH_MAX": "10000",
+            "RATE_LIMIT_STRICT_MAX": str(parameters.limit),
+            "PASSWORD_MEMORY_KIB": "1024",
+            "PASSWORD_ROUNDS": "1",
+        },
+        upstream=UpstreamPlan(latency_ms=(20, 40)),
+    )
+
+
+def _skip_memory(parameters: BeforeAfterParameters, lab: Lab, deployment: Deployment) -> None:
+    wire = Wire(deployment.target, lab.recorder)
+    for count in range(1, parameters.instances + 1):
+        for what in ("csrf", "limit", "reads"):
+            wire.skip(f"memory-{count} {what}", "a deployment that is not ours cannot be run with its state in memory")
+
+
+async def _ask(parameters: BeforeAfterParameters, lab: Lab, deployment: Deployment, side: str, count: int) -> None:
+    """The whole load on the first `count` instances."""
+    name = f"{side}-{count}"
+    target = deployment.target.model_copy(update={"urls": deployment.target.urls[:count]})
+    async with Wire(target, lab.recorder, progress=lab.progress) as wire:
+        clients = [
+            await wire.account(f"{name}/s{number}", phase=f"{name} accounts") for number in range(parameters.sessions)
+        ]
+        for client in clients:
+            client.phase = None
+        with lab.recorder.span(SpanKind.PHASE, f"{name} csrf"):
+            wire.declare(f"{name} csrf")
+            await asyncio.gather(*(_follow_tokens(client, parameters.posts) for client in clients))
+        with lab.recorder.span(SpanKind.PHASE, f"{name} limit"):
+            wire.declare(f"{name} limit")
+            await _spend_limit(clients[0], target.profile.limits["strict"].max, count)
+        with lab.recorder.span(SpanKind.PHASE, f"{name} reads"):
+            wire.declare(f"{name} reads")
+            await _read_everywhere(lab, deployment, wire.caller(f"{name}/reader"), parameters.lists, count)
+
+
+async def _follow_tokens(client: Caller, posts: int) -> None:
+    """One fetch, then protected requests with the newest token that came back."""
+    await client.fetch_csrf()
+    for _ in range(posts):
+        await client.post_csrf()
+
+
+async def _spend_limit(client: Caller, limit: int, count: int) -> None:
+    """As many requests as one more than `count` budgets hold, a few at once."""
+    wanted, at_once = limit * (count + 1), 5
+    for start in range(0, wanted, at_once):
+        await asyncio.gather(*(client.probe("strict") for _ in range(min(at_once, wanted - start))))
+
+
+async def _read_everywhere(lab: Lab, deployment: Deployment, reader: Caller, lists: int, count: int) -> None:
+    """Each list read twice on each of `count` instances, within its time to live, and what that cost upstream."""
+    counted = Capability.UPSTREAM_COUNT in deployment.capabilities
+    calls = upstream_calls(lab.recorder, deployment)
+    if counted:
+        await calls()
+    for ids in _lists(deployment, lists * (count - 1), lists * count):
+        for _ in range(2 * count):
+            await reader.read_tokens(*ids)
+    if counted:
+        await calls()
+
+
+def _lists(deployment: Deployment, first: int, last: int) -> Sequence[tuple[str, ...]]:
+    """Lists of coins that no other number of instances reads, so that the first read of each is cold."""
+    coins = deployment.target.profile.cache.ids if deployment.target.foreign else COINS
+    pairs = [*itertools.combinations(coins, 2), *((coin,) for coin in coins)]
+    return pairs[first:last]
+
+
+EXPERIMENT = BeforeAfter()
