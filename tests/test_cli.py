@@ -19,7 +19,9 @@ def exit_code(*arguments: str) -> int:
 
 
 def test_help_names_every_command_and_imports_nothing_heavy():
-    program = "import sys; from cryptosense.cli import cli; cli.main(['--help'], standalone_mode=False); print(len(sys.modules), *sorted(sys.modules))"
+    program = (
+        "import sys; from cryptosense.cli import cli; cli.main(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     for command in ("validate", "list", "serve", "lab", "recheck", "report"):
         assert f"  {command} " in shown
@@ -37,8 +39,8 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (["validate", "cache_speedup", "-p", "cache_speedup.sede=1"], "cache_speedup has no parameter 'sede'; it has "),
         (["validate", "cache_speedup", "-p", "cache_speedup.seed=x"], "cache_speedup.seed is int, 'x' does not fit"),
         (["validate", "--profile", "slow"], "'slow' is not one of 'quick', 'full'"),
-        (["validate", "--redis-url", "http://localhost"], "REDIS_URL"),
-        (["validate", "--redis-url", "redis://:hush@127.0.0.1:1"], "the server at redis://***@127.0.0.1:1 does not answer"),
+        (["validate", "cache_speedup", "--redis-url", "http://localhost"], "REDIS_URL"),
+        (["validate", "cache_speedup", "--redis-url", "redis://:hush@127.0.0.1:1"], "***@127.0.0.1:1 does not answer"),
         (["recheck", "no-such-run"], "there is no run 'no-such-run'"),
         (["report", "no-such-run"], "there is no run 'no-such-run'"),
         (["dance"], "No such command 'dance'"),

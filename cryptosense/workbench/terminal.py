@@ -128,9 +128,9 @@ def print_results(console: Console, results: RunResults, run: Path) -> None:
 def _print_trouble(console: Console, one: ExperimentResult) -> None:
     if one.reason:
         console.print(Text(f"{one.name} is {one.verdict}: {one.reason}"), soft_wrap=True)
-        return
     for claim in worst_first(one.claims):
-        if claim.counts_as is not Verdict.HOLDS and not claim.advisory:
+        told_already = bool(one.reason) and claim.counts_as is Verdict.UNDECIDED
+        if claim.counts_as is not Verdict.HOLDS and not claim.advisory and not told_already:
             console.print(_claim_text(one.name, claim), soft_wrap=True)
 
 
