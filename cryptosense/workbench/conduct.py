@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptosense.errors import CryptoSenseError, Interrupted, UsageError
-from cryptosense.workbench.deployment import Deployment, DeploymentPlan, StoreKind
+from cryptosense.errors import CryptoSenseError, Interrupted
+from cryptosense.workbench.deployment import Deployment, DeploymentPlan
 from cryptosense.workbench.experiment import Parameters
 from cryptosense.workbench.experiments import AnyExperiment
 from cryptosense.workbench.history import Recorder
@@ -39,19 +39,9 @@ class Workbench:
         self.progress = progress
         self._surroundings = surroundings
 
-    @property
-    def foreign(self) -> bool:
-        return self._surroundings.target is not None
-
     def deploy(self, plan: DeploymentPlan) -> AbstractAsyncContextManager[Deployment]:
-        """What `plan` asks for, or as much of it as the named server or the foreign target can be.
-
-        Raises:
-            UsageError: a control, or a service without a store, beside a deployment that is not ours.
-        """
+        """What `plan` asks for, or the foreign target, whose capabilities say how much of it that is."""
         if self._surroundings.target is not None:
-            if plan.service != "reference" or plan.store is StoreKind.NONE:
-                raise UsageError(f"{plan.label} is not started beside somebody else's deployment")
             from cryptosense.workbench.targets.foreign import open_target  # noqa: PLC0415 (heavy, seldom needed)
 
             return open_target(Target.model_validate_json(self._surroundings.target))

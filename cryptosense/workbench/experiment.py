@@ -71,11 +71,6 @@ class Lab(Protocol):
     @property
     def progress(self) -> Progress: ...
 
-    @property
-    def foreign(self) -> bool:
-        """Whether every deployment is one that is not ours: neither controls nor memory-only services exist then."""
-        ...
-
     def deploy(self, plan: DeploymentPlan) -> AbstractAsyncContextManager[Deployment]:
         """Brings up what `plan` describes (or opens the foreign target that the user named), and ends it on leaving.
 
