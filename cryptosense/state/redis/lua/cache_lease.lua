@@ -27,9 +27,11 @@ if found then
   end
 end
 local generation = redis.call('GET', KEYS[3]) or '0'
-if not redis.call('SET', KEYS[2], ARGV[1] .. ':' .. generation, 'NX', 'PX', ARGV[2]) then
-  return {0, fresh, entry}
+local held = redis.call('GET', KEYS[2])
+if held and string.sub(held, -#generation - 1) == ':' .. generation then
+  return {0, fresh, entry} -- a lease of an earlier generation is void, and is taken over
 end
+redis.call('SET', KEYS[2], ARGV[1] .. ':' .. generation, 'PX', ARGV[2])
 if #KEYS > 3 then
   local now = now_ms()
   for position = 4, #KEYS do

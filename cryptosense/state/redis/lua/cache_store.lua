@@ -14,7 +14,12 @@
 -- Atomic: nothing that was fetched before an invalidation is stored after it.
 
 local generation = redis.call('GET', KEYS[3]) or '0'
-if redis.call('GET', KEYS[2]) ~= ARGV[1] .. ':' .. generation then
+local held = redis.call('GET', KEYS[2])
+if held ~= ARGV[1] .. ':' .. generation then
+  if held and string.sub(held, 1, #ARGV[1] + 1) == ARGV[1] .. ':' then
+    redis.call('DEL', KEYS[2]) -- its space was emptied meanwhile: whoever waits has to fetch anew
+    redis.call('PUBLISH', ARGV[5], '')
+  end
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
