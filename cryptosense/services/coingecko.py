@@ -40,6 +40,7 @@ class CoinGecko:
         calls_per_minute: for all instances together; None for no limit of our own.
         burst: calls that may come at once after a pause.
         timeout_s: for a whole call, waiting for its turn included.
+        transport: what carries the calls; the network unless given.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CoinGecko:
         calls_per_minute: int | None = None,
         burst: int = 5,
         timeout_s: float = 8.0,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         headers = {"accept": "application/json", "user-agent": "cryptosense"}
         if api_key:
@@ -63,6 +65,7 @@ class CoinGecko:
                 timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 3.0)),
                 limits=httpx.Limits(max_connections=16),
                 trust_env=False,
+                transport=transport,
             )
         except (httpx.InvalidURL, UnicodeError):
             raise ConfigurationError("COINGECKO_URL is no URL") from None
