@@ -109,12 +109,20 @@ class Instance(Process, Protocol):
         """
         ...
 
+    def clock_offset(self) -> float:
+        """Seconds by which its clock is off now; raises as `set_clock` does."""
+        ...
+
 
 class Upstream(Protocol):
     """The simulated CoinGecko's handle."""
 
     async def calls(self) -> Mapping[str, int]:
         """Calls that it received so far, by path template (`/coins/markets`, `/coins/{id}/market_chart`)."""
+        ...
+
+    async def calls_for(self, coins: Sequence[str]) -> int:
+        """Calls for the list of just these coins, in any order: what others ask for does not count."""
         ...
 
     async def configure(

@@ -33,18 +33,15 @@ async def counted_phase(recorder: Recorder, name: str, *readings: Reading) -> As
             await read()
 
 
-def upstream_calls(recorder: Recorder, deployment: Deployment, path: str = "/coins/markets") -> Reading:
-    """Reads `upstream.calls`: how often the upstream itself says that it was asked for `path`."""
+def upstream_calls(recorder: Recorder, deployment: Deployment, coins: Sequence[str]) -> Reading:
+    """Reads `upstream.calls`: how often the upstream itself says that it was asked for the list of these coins.
+
+    A service may refresh other lists meanwhile. A foreign upstream that tells no lists apart tells its total.
+    """
 
     async def read() -> None:
         if deployment.upstream is not None:
-            calls = await deployment.upstream.calls()
-            recorder.observe("upstream.calls", calls.get(path, 0), path=path)
-            return
-        url = deployment.target.profile.upstream.calls_url
-        told = None if url is None else await _number_at(url)
-        if told is not None:
-            recorder.observe("upstream.calls", told, path="all")
+            recorder.observe("upstream.calls", await deployment.upstream.calls_for(coins), coins=",".join(coins))
 
     return read
 
@@ -77,17 +74,6 @@ async def _text_at(url: str) -> str | None:
             return await answer.text() if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError):
         return None
-
-
-async def _number_at(url: str) -> float | None:
-    """What a foreign deployment's call counter answers: a number, or `{"calls": n}`."""
-    try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as answer:
-            told = await answer.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        return None
-    value = told.get("calls") if isinstance(told, dict) else told
-    return float(value) if isinstance(value, int | float) else None
 
 
 def processes(recorder: Recorder, instances: Sequence[Instance], *, phase: str) -> Callable[[int], None]:

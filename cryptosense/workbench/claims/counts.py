@@ -36,8 +36,9 @@ def increase(history: History, counter: str, span: Span) -> float | None:
 
 
 def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.calls") -> Checker:
-    """Checks that each phase of that name, in which many callers miss one key together, costs one upstream call.
+    """Checks that each phase of that name costs one upstream call.
 
+    In each many callers miss one key together, or go on asking for it while it expires.
     Where the upstream cannot be counted, callers that were given differing fetches (`got["version"]`) still convict;
     equal ones do not acquit.
     """

@@ -1,6 +1,6 @@
 """What does caching buy?
 
-Time is compressed: with a lifetime of 2 s instead of 30 s, polling at the plan's rate per lifetime takes seconds. The
+Time is compressed: with a lifetime of 1.5 s instead of 30 s, polling at the plan's rate per lifetime takes seconds. The
 full profile runs at the plan's own 30 s.
 """
 
@@ -103,7 +103,7 @@ def _claims(given: CacheSpeedupParameters) -> Sequence[Claim]:
         ),
         Claim(
             "upstream-calls",
-            "Polling one list costs CoinGecko at most 2 refreshes a minute, however many instances there are.",
+            "Polling a list costs CoinGecko at most 2 refreshes a minute, however many instances there are.",
             ("improvement:upstream-calls", "checklist:caching-2"),
             upstream_rate("tokens.read", phase="poll", ttl_s=given.ttl_s),
         ),
@@ -115,7 +115,7 @@ def _claims(given: CacheSpeedupParameters) -> Sequence[Claim]:
         ),
         Claim(
             "one-fetch-expiry",
-            "Callers on all instances who find a key expired together cost one upstream call.",
+            "Callers on all instances who go on asking while a key expires cost one upstream call.",
             ("CACHE-2",),
             one_fetch_per_expiry("tokens.read", phase="expiry"),
         ),

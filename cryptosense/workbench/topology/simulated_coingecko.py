@@ -6,6 +6,7 @@ prints `ready URL` and serves `/api/v3/coins/markets` and `/api/v3/coins/{id}/ma
 it counted goes over `/_control`, which costs neither latency nor quota:
 
     GET  /_control/calls     {"calls": n, "by_path": {template: n}, "refused": n, "concurrent_max": n}
+    GET  /_control/calls?ids=a,b   {"calls": n} for the list of just these coins, in any order
     POST /_control/settings  {"latency_ms": [low, high], "health": "up|failing|hanging", "quota_per_minute": n or 0}
 """
 
@@ -63,6 +64,7 @@ class SimulatedCoinGecko:
     def __init__(self, settings: Settings, *, seed: int, now: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.calls: Counter[str] = Counter()
+        self.lists: Counter[str] = Counter()
         self.refused = 0
         self.concurrent = 0
         self.concurrent_max = 0
@@ -91,6 +93,7 @@ class SimulatedCoinGecko:
 
         async def handle(request: web.Request) -> web.Response:
             self.calls[template] += 1
+            self.lists[_list_of(request)] += 1
             self.concurrent += 1
             self.concurrent_max = max(self.concurrent_max, self.concurrent)
             try:
@@ -148,7 +151,9 @@ class SimulatedCoinGecko:
         now = self._now()
         return _json(self._market.chart(coin, now - days * 86_400, now, _granularity(days, request)))
 
-    async def _tell_calls(self, _request: web.Request) -> web.Response:
+    async def _tell_calls(self, request: web.Request) -> web.Response:
+        if "ids" in request.query:
+            return _json({"calls": self.lists[_list_of(request)]})
         return _json(
             {
                 "calls": self.calls.total(),
@@ -172,6 +177,11 @@ class SimulatedCoinGecko:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         return _json({"latency_ms": self.settings.latency_ms, "health": self.settings.health})
+
+
+def _list_of(request: web.Request) -> str:
+    """The coins that a request is for, however they are ordered."""
+    return ",".join(sorted({name.strip().lower() for name in request.query.get("ids", "").split(",")}))
 
 
 def _granularity(days: float, request: web.Request) -> float:

@@ -1,7 +1,7 @@
 """The run's handle on its simulated CoinGecko."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,15 @@ class SimulatedUpstream(ManagedProcess):
     async def calls(self) -> Mapping[str, int]:
         """Calls that it received so far, refused ones included, by path template."""
         return dict((await self.figures())["by_path"])
+
+    async def calls_for(self, coins: Sequence[str]) -> int:
+        """Calls for the list of just these coins, in any order."""
+        async with (
+            aiohttp.ClientSession(timeout=_ANSWER) as session,
+            session.get(self.calls_url, params={"ids": ",".join(coins)}) as answer,
+        ):
+            answer.raise_for_status()
+            return int((await answer.json())["calls"])
 
     async def figures(self) -> Mapping[str, Any]:
         """All that it counts: `calls`, `by_path`, `refused`, `concurrent_max`."""

@@ -73,6 +73,15 @@ async def test_malformed_questions_are_refused_as_the_provider_does(api, path, s
     assert (await api.get("/api/v3" + path)).status == status
 
 
+async def test_calls_are_counted_for_each_list_whatever_its_order(api):
+    for ids in ("bitcoin,solana", "solana,bitcoin", "bitcoin"):
+        await api.get("/api/v3/coins/markets", params={"vs_currency": "usd", "ids": ids})
+    counted = [
+        await (await api.get("/_control/calls", params={"ids": ids})).json() for ids in ("solana,bitcoin", "tron")
+    ]
+    assert counted == [{"calls": 2}, {"calls": 0}]
+
+
 def test_the_quota_is_a_sliding_minute_and_says_when_there_is_room_again():
     quota = Quota()
     assert [quota.retry_after(2, at) for at in (0.0, 10.0)] == [0, 0]
