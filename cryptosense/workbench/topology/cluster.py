@@ -58,7 +58,7 @@ class ClusterStore:
         """
         for server in self.servers:
             try:
-                nodes = _nodes(await server.command("CLUSTER", "NODES"))
+                nodes = node_lines(await server.command("CLUSTER", "NODES"))
             except (RedisError, OSError):
                 continue
             holding = [node for node in nodes if node.slots and "master" in node.flags and "fail" not in node.flags]
@@ -71,8 +71,8 @@ class ClusterStore:
         return await (await self.primary()).info(section)
 
 
-class _Node:
-    """One line of CLUSTER NODES."""
+class NodeLine:
+    """One line of the answer to CLUSTER NODES: a node as another one sees it."""
 
     def __init__(self, line: str) -> None:
         words = line.split()
@@ -81,8 +81,9 @@ class _Node:
         self.slots = [int(word.split("-")[0]) for word in words[8:] if word[0].isdigit()]
 
 
-def _nodes(text: str) -> list[_Node]:
-    return [_Node(line) for line in text.splitlines() if line.strip()]
+def node_lines(text: str) -> list[NodeLine]:
+    """The answer to CLUSTER NODES."""
+    return [NodeLine(line) for line in text.splitlines() if line.strip()]
 
 
 async def start_cluster(
@@ -165,7 +166,7 @@ async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> No
 
 async def _all_acquainted(servers: Sequence[Server]) -> bool:
     for server in servers:
-        nodes = _nodes(await server.command("CLUSTER", "NODES"))
+        nodes = node_lines(await server.command("CLUSTER", "NODES"))
         if len(nodes) != len(servers) or any("handshake" in node.flags for node in nodes):
             return False
     return True
@@ -176,7 +177,7 @@ async def _all_served(servers: Sequence[Server], replicas: int) -> bool:
     for server in servers:
         if "cluster_state:ok" not in await server.command("CLUSTER", "INFO"):
             return False
-        nodes = _nodes(await server.command("CLUSTER", "NODES"))
+        nodes = node_lines(await server.command("CLUSTER", "NODES"))
         if sum("slave" in node.flags for node in nodes) != replicas:
             return False
         following += (await server.info("replication")).get("master_link_status") == "up"

@@ -90,9 +90,16 @@ class ServiceInstance(ManagedProcess):
         Raises:
             UsageError: the instance was started without an adjustable clock (`DeploymentPlan.skew_s`).
         """
+        self._adjustable_clock().set_offset(offset_s)
+
+    def clock_offset(self) -> float:
+        """Seconds by which its clock is off now; raises as `set_clock` does."""
+        return self._adjustable_clock().offset_s
+
+    def _adjustable_clock(self) -> SkewedClock:
         if self._clock is None:
             raise UsageError(f"the clock of {self.name} cannot be set; give the plan skew_s (zeros will do)")
-        self._clock.set_offset(offset_s)
+        return self._clock
 
     async def answers(self) -> bool:
         """Any answer to `/livez` will do once the ready line is out: a control may lack the route."""

@@ -25,8 +25,9 @@ def stage():
 
 
 def application():
+    url = os.environ.get("REDIS_URL", "")
     store = redis.asyncio.Redis.from_url(
-        os.environ.get("REDIS_URL", "redis://127.0.0.1:1"),
+        url if url.startswith("redis:") else "redis://127.0.0.1:1",  # it knows single servers only
         socket_timeout=1,
         socket_connect_timeout=1,
         retry=Retry(NoBackoff(), 0),
