@@ -18,20 +18,19 @@ class Comparison:
 
 
 def comparisons(experiment: ExperimentResult) -> list[Comparison]:
-    """Each claim of the experiment beside the control that is most like it.
+    """Each control of the experiment beside the claim that is most like it.
 
     The controls of `before_after` are the same service in memory, before the migration. Two claims are alike when they
-    share a source; of several, the one with most sources and words of the id in common is taken.
+    share a source; of several, the one with most sources, the same unit and most words of the id in common is taken.
     """
     befores = [claim for claim in experiment.claims if claim.control]
     afters = [claim for claim in experiment.claims if not claim.control and not claim.advisory]
-    pairs = [Comparison(before, after) for after in afters if (before := _closest(after, befores)) is not None]
-    return sorted(pairs, key=lambda pair: experiment.claims.index(pair.after))
+    return [Comparison(before, after) for before in befores if (after := _closest(before, afters)) is not None]
 
 
-def _closest(after: ClaimResult, befores: Sequence[ClaimResult]) -> ClaimResult | None:
-    alike = [before for before in befores if _shared(before, after)[0]]
-    return max(alike, key=lambda before: _shared(before, after), default=None)
+def _closest(before: ClaimResult, afters: Sequence[ClaimResult]) -> ClaimResult | None:
+    alike = [after for after in afters if _shared(before, after)[0]]
+    return max(alike, key=lambda after: _shared(before, after), default=None)
 
 
 def _shared(before: ClaimResult, after: ClaimResult) -> tuple[int, bool, int]:
