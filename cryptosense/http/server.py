@@ -136,12 +136,14 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from error
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from error
     return listener
 
 
