@@ -1,0 +1,99 @@
+"""The guards and the cache in somebody else's FastAPI app: this is the example that the README shows."""
+
+import asyncio
+
+import httpx
+from fastapi import FastAPI, Request, Response
+
+from cryptosense.clock import ManualClock, SystemClock
+from cryptosense.http.guards import (
+    BodySize,
+    CsrfProtected,
+    GuardedRoute,
+    GuardPlan,
+    Limited,
+    LiveSession,
+    SameOrigin,
+    SignedBearer,
+    exchange_of,
+    guarded,
+)
+from cryptosense.services.breaker import Breaker
+from cryptosense.services.cache import Cache, Freshness
+from cryptosense.services.csrf import CsrfTokens
+from cryptosense.services.identity import ClientIdentities
+from cryptosense.services.insurance import Insurance
+from cryptosense.services.policy import Policy
+from cryptosense.services.rate_limit import RateLimiter
+from cryptosense.services.sessions import Sessions
+from cryptosense.state.catalog import OpenState, open_memory
+from cryptosense.state.contracts import CacheKey
+
+
+def somebody_elses_app(opened: OpenState) -> FastAPI:
+    """A shop; `opened` is `open_redis(...)` in earnest."""
+    clock, state = SystemClock(), opened.state
+    sessions = Sessions(state.sessions, secret="a secret of at least 32 bytes, please", clock=clock)
+    csrf, cache, breaker = CsrfTokens(state.csrf), Cache(state.cache, clock), Breaker(clock)
+    limiter = RateLimiter(state.windows, [Policy("api", 3, 60_000)], Insurance(clock), breaker, clock)
+    guards = [SignedBearer(sessions), Limited(limiter, ClientIdentities()), LiveSession(sessions), CsrfProtected(csrf)]
+    app = FastAPI()
+    app.router.route_class = GuardedRoute
+    app.state.guards = GuardPlan((BodySize(), SameOrigin(), *guards))
+
+    @app.post("/sign-in")
+    @guarded(session=False)
+    async def sign_in() -> dict[str, str]:
+        pair = await sessions.open("customer-1")
+        return {"bearer": pair.access_token, "csrf": await csrf.current(pair.session)}
+
+    @app.post("/orders")  # no rule given: session, CSRF token and the `api` limit are asked for
+    async def order(request: Request) -> dict[str, str]:
+        caller = exchange_of(request).caller
+        return {"buyer": caller.user if caller else "nobody"}
+
+    @app.get("/catalogue")
+    @guarded(limit=None, session=False)
+    async def catalogue() -> Response:
+        cached = await cache.cached(CacheKey("catalogue", "all"), fetch_catalogue, Freshness(fresh_ms=30_000))
+        return Response(cached.plain(), media_type="application/json", headers={"X-Cache": cached.outcome})
+
+    return app
+
+
+fetches = 0
+
+
+async def fetch_catalogue() -> list[str]:
+    global fetches  # noqa: PLW0603 (the shop's own business, counted for the test)
+    fetches += 1
+    await asyncio.sleep(0.01)
+    return ["bread", "salt"]
+
+
+async def test_the_guards_hold_in_an_app_that_is_not_ours():
+    app = somebody_elses_app(open_memory(ManualClock()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as http:
+        assert (await http.post("/orders")).json()["code"] == "UNAUTHORIZED"
+        signed = (await http.post("/sign-in")).json()
+        bearer = {"Authorization": f"Bearer {signed['bearer']}"}
+        assert (await http.post("/orders", headers=bearer)).json()["code"] == "CSRF_TOKEN_MISSING"
+        order = await http.post("/orders", headers={**bearer, "X-CSRF-Token": signed["csrf"]})
+        assert order.json() == {"buyer": "customer-1"}
+        assert order.headers["X-CSRF-Token"] != signed["csrf"]
+        assert order.headers["RateLimit"] == '"api";r=1;t=60'
+        cross = await http.post("/orders", headers={**bearer, "Sec-Fetch-Site": "cross-site"})
+        assert cross.json()["code"] == "CROSS_SITE_REQUEST"
+        assert (await http.post("/orders", headers=bearer)).status_code == 403
+        assert (await http.post("/orders", headers=bearer)).status_code == 429
+
+
+async def test_the_cache_fetches_once_in_an_app_that_is_not_ours():
+    before = fetches
+    app = somebody_elses_app(open_memory(ManualClock()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as http:
+        answers = await asyncio.gather(*(http.get("/catalogue") for _ in range(10)))
+        assert {answer.text for answer in answers} == {'["bread","salt"]'}
+        assert (await http.get("/catalogue")).headers["X-Cache"] == "hit"
+        assert "RateLimit" not in answers[0].headers
+    assert fetches == before + 1
