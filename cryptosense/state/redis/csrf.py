@@ -28,8 +28,8 @@ class RedisCsrf:
         record: bytes | None = await self._channel.command("GET", key, reads=True)
         if record is None:
             return None
-        token = record[1:].split(b"|", 1)[0].decode("ascii", "replace")
-        if not record.startswith(b"=") or not is_token(token):
+        token = record[3:].split(b"|", 1)[0].decode("ascii", "replace")
+        if not record.startswith(b"=") or not record[1:3].isdigit() or not is_token(token):
             raise StateCorrupt(f"what lies at the key {key} is no CSRF record", key=key)
         return token
 
@@ -55,7 +55,7 @@ class RedisCsrf:
         return Rotation(RotationOutcome.MISMATCH, None)
 
     async def replace(self, session: str, successor: str, *, ttl_ms: int) -> None:
-        await self._channel.command("SET", self._key(session), f"={checked_token(successor)}", "PX", ttl_ms)
+        await self._channel.command("SET", self._key(session), f"=00{checked_token(successor)}", "PX", ttl_ms)
 
     async def revoke(self, session: str) -> None:
         await self._channel.command("UNLINK", self._key(session))

@@ -1,6 +1,6 @@
 -- The session's token; the candidate becomes it where there is none.
 --
--- KEYS[1]  the session's record: '=' current {'|' replaced ':' µs at which it was replaced}, newest first
+-- KEYS[1]  the session's record (see csrf_rotate.lua)
 -- ARGV[1]  candidate
 -- ARGV[2]  life, ms; counts anew from each time that the token is handed out
 -- Reply    the token
@@ -8,10 +8,10 @@
 
 local record = redis.call('GET', KEYS[1])
 if not record then
-  redis.call('SET', KEYS[1], '=' .. ARGV[1], 'PX', ARGV[2])
+  redis.call('SET', KEYS[1], '=00' .. ARGV[1], 'PX', ARGV[2])
   return ARGV[1]
 end
-local current = string.match(record, '^=([%w_-]+)')
+local current = string.match(record, '^=%d%d([%w_-]+)')
 if not current then
   return redis.error_reply('CORRUPT not a CSRF record')
 end
