@@ -1,0 +1,175 @@
+"""What do users feel when Redis fails?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from cryptosense.errors import UsageError
+from cryptosense.workbench.claims.claim import Claim, Judgement
+from cryptosense.workbench.claims.recovery import (
+    admissions_within_insurance,
+    answers_within,
+    no_unexplained_false_accept,
+    only_honest_refusals,
+    well_again,
+    writes_accounted_for,
+    writes_again_within,
+)
+from cryptosense.workbench.deployment import StoreKind
+from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
+from cryptosense.workbench.experiments.failover_scenarios import SCENARIOS, Scenario
+from cryptosense.workbench.history import History
+
+QUICK = ("sentinel-kill", "kill-restart", "freeze", "script-flush")
+_ALL_KINDS = ("csrf", "limit", "tokens", "session")
+_REPLICATION_S = 2.0
+"""How long before the fault a write may have been acknowledged and yet be lost: `min-replicas-max-lag`."""
+
+
+class FailoverParameters(Parameters):
+    instances: int = Field(default=3, ge=1, le=16, description="service instances behind round robin")
+    scenarios: tuple[str, ...] = Field(default=QUICK, description=f"failures, of {', '.join(SCENARIOS)}")
+    sessions: int = Field(default=6, ge=1, description="sessions that rotate their CSRF token all the time")
+    post_every_s: float = Field(default=0.25, gt=0, description="pause of a session between two rotations, in s")
+    probe_every_s: float = Field(default=0.06, gt=0, description="pause between two probes of the limit, in s")
+    limit: int = Field(default=30, ge=3, description="admissions per window and client during the run")
+    window_s: float = Field(default=5.0, gt=0.5, description="length of that window in s")
+    before_s: float = Field(default=1.2, ge=0.5, description="steady state before the fault, in s")
+    after_s: float = Field(default=3.5, ge=2.5, description="how long the hypothesis is checked after the cure, in s")
+    recover_s: float = Field(default=12.0, gt=0, description="longest wait for a store that elects a new primary, in s")
+
+    @field_validator("scenarios")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in SCENARIOS]
+        if unknown or not names:
+            raise ValueError(
+                f"there is no failure {', '.join(unknown) or '(none given)'}; choose of {', '.join(SCENARIOS)}"
+            )
+        return names
+
+    @property
+    def chosen(self) -> list[Scenario]:
+        return [SCENARIOS[name] for name in self.scenarios]
+
+    @property
+    def insurance(self) -> int:
+        """What all instances together may admit beyond the limit in a window with an outage."""
+        return self.instances * max(1, self.limit // self.instances)
+
+
+class Failover:
+    """Implements `experiment.Experiment`."""
+
+    name: ClassVar[str] = "failover"
+    order: ClassVar[int] = 50
+    doubt: ClassVar[Doubt] = Doubt(
+        question="What do users feel when Redis fails, and what is lost?",
+        method=(
+            "Sessions that rotate their CSRF token and replay each used one, a client over its limit, readers of "
+            "cached and of private data, all at once, while real servers are killed, frozen, restarted and emptied of "
+            "their scripts. Every acknowledged write is followed to what its session holds afterwards."
+        ),
+        changes_our_mind=(
+            "A used token that passes although no counted lost write explains it, an answer of 500 or above that is "
+            "no honest 503, more admissions than limit and declared insurance, a request that hangs, or an instance "
+            "that does not serve again in time."
+        ),
+    )
+    parameters: ClassVar[type[Any]] = FailoverParameters
+    full: ClassVar[Mapping[str, Any]] = {"scenarios": tuple(SCENARIOS), "sessions": 10, "before_s": 4.0, "after_s": 8.0}
+
+    async def conduct(self, parameters: FailoverParameters, lab: Lab) -> None:
+        from cryptosense.workbench.experiments.failover_conduct import conduct_failover  # noqa: PLC0415 (heavy)
+
+        await conduct_failover(parameters, lab)
+
+    def claims(self, parameters: FailoverParameters) -> Sequence[Claim]:
+        return [claim for scenario in parameters.chosen for claim in _claims(parameters, scenario)]
+
+    def charts(
+        self, parameters: FailoverParameters, history: History, judgements: Sequence[Judgement]
+    ) -> Sequence[Chart]:
+        from cryptosense.workbench.experiments.failover_charts import failover_charts  # noqa: PLC0415 (heavy)
+
+        return failover_charts(parameters, history, judgements)
+
+
+def stores_of(parameters: FailoverParameters) -> dict[StoreKind, list[Scenario]]:
+    """The chosen failures by the store that they need, so that each store is brought up once.
+
+    Raises:
+        UsageError: none was chosen.
+    """
+    grouped: dict[StoreKind, list[Scenario]] = {}
+    for scenario in parameters.chosen:
+        grouped.setdefault(scenario.store, []).append(scenario)
+    if not grouped:
+        raise UsageError("no failure was chosen")
+    return grouped
+
+
+def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
+    phase, when = scenario.phase, scenario.label
+    yield Claim(
+        f"{phase}-no-false-accept",
+        f"{when}: a used CSRF token passes only where a counted lost write explains it.",
+        ("CSRF-2", "CSRF-5"),
+        no_unexplained_false_accept(phase=phase, window_s=_REPLICATION_S),
+    )
+    may_lose = scenario.may_lose
+    yield Claim(
+        f"{phase}-writes",
+        f"{when}: every acknowledged write is accounted for, "
+        + ("and none is lost." if may_lose == 0 else "and none is lost that had time to be replicated."),
+        ("improvement:token-persistence",) if may_lose == 0 else ("CSRF-2",),
+        writes_accounted_for(phase=phase, at_most=may_lose, window_s=_REPLICATION_S),
+    )
+    yield Claim(
+        f"{phase}-honest",
+        f"{when}: nothing of 500 or above is answered save a 503 that names itself and says when to come again.",
+        ("CSRF-5", "RATE-7"),
+        only_honest_refusals(*_ALL_KINDS, phase=phase),
+    )
+    yield Claim(
+        f"{phase}-no-hang",
+        f"{when}: no request waits for the store beyond its budget.",
+        ("CONN-1",),
+        answers_within(*_ALL_KINDS, phase=phase, bound_s=2.0),
+    )
+    yield Claim(
+        f"{phase}-serves-again",
+        f"{when}: every instance writes again within 2 s of the store's answering.",
+        ("CONN-2",),
+        writes_again_within("csrf.post", phase=phase, bound_s=2.0, since_store_answers=True),
+    )
+    if scenario.again_s is not None:
+        yield Claim(
+            f"{phase}-recovery",
+            f"{when}: every instance writes again within {scenario.again_s:g} s of the fault.",
+            ("CONN-2",),
+            writes_again_within("csrf.post", phase=phase, bound_s=scenario.again_s, since_store_answers=False),
+        )
+    yield Claim(
+        f"{phase}-insured",
+        f"{when}: no window admits more than the limit and, in an outage, the declared insurance.",
+        ("RATE-7", "RATE-1"),
+        admissions_within_insurance(
+            "limit.probe",
+            phase=phase,
+            actor="hot",
+            limit=given.limit,
+            window_s=given.window_s,
+            insurance=given.insurance,
+        ),
+    )
+    yield Claim(
+        f"{phase}-well-again",
+        f"{when}: from 2 s after the cure nothing fails any more.",
+        ("CONN-2", "checklist:testing-5"),
+        well_again(*_ALL_KINDS, phase=phase),
+    )
+
+
+EXPERIMENT = Failover()

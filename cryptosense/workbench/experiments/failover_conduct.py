@@ -1,0 +1,110 @@
+"""How `failover` goes about it: each store is brought up once, and its failures follow one another under load."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from cryptosense.workbench.client import Wire
+from cryptosense.workbench.deployment import Capability, Deployment, DeploymentPlan, StoreKind, UpstreamPlan
+from cryptosense.workbench.experiment import Lab
+from cryptosense.workbench.experiments.failover import FailoverParameters, stores_of
+from cryptosense.workbench.experiments.failover_lanes import Lanes, store_answers, watched_store
+from cryptosense.workbench.experiments.failover_scenarios import Scenario
+from cryptosense.workbench.faults import FAULTS, Fault, watch_elections
+from cryptosense.workbench.history import Span, SpanKind
+from cryptosense.workbench.readings import watched_machine
+from cryptosense.workbench.topology.stores import OwnStore
+
+_WRITTEN = re.compile(r"(?P<fault>[a-z]+)(?:\((?P<arguments>[^()]*)\))?")
+_POLL_S = 0.05
+
+
+async def conduct_failover(given: FailoverParameters, lab: Lab) -> None:
+    """Records every chosen failure, store by store."""
+    async with watched_machine(lab.recorder):
+        for store, scenarios in stores_of(given).items():
+            async with lab.deploy(_plan(given, store, scenarios)) as deployment:
+                await _fail_one_after_the_other(given, lab, deployment, scenarios)
+
+
+def _plan(given: FailoverParameters, store: StoreKind, scenarios: Sequence[Scenario]) -> DeploymentPlan:
+    """Strict tokens, so that every replay has to be refused; a limit that the run can reach and see slide."""
+    return DeploymentPlan(
+        label=store.value,
+        instances=given.instances,
+        store=store,
+        upstream=UpstreamPlan(latency_ms=(20, 60)),
+        proxied=any(scenario.fault.startswith(("slow", "cut")) for scenario in scenarios),
+        settings={
+            "CSRF_GRACE_S": "0",
+            "RATE_LIMIT_API_MAX": str(given.limit),
+            "RATE_LIMIT_API_WINDOW_MS": f"{given.window_s * 1000:.0f}",
+            "RATE_LIMIT_AUTH_MAX": "100000",
+            "PASSWORD_MEMORY_KIB": "1024",
+            "PASSWORD_ROUNDS": "1",
+        },
+    )
+
+
+async def _fail_one_after_the_other(
+    given: FailoverParameters, lab: Lab, deployment: Deployment, scenarios: Sequence[Scenario]
+) -> None:
+    async with Wire(deployment.target, lab.recorder, progress=lab.progress, timeout_s=10.0) as wire:
+        if Capability.FAULTS not in deployment.capabilities or deployment.target.foreign:
+            for scenario in scenarios:
+                wire.skip(scenario.phase, "the run may not fault this store; hooks that inject and heal are needed")
+            return
+        lab.progress.phase(f"accounts on {deployment.label}")
+        lanes = Lanes(wire, sessions=given.sessions, post_every_s=given.post_every_s, probe_every_s=given.probe_every_s)
+        await lanes.open()
+        for scenario in scenarios:
+            await _fail(given, lab, deployment, lanes, scenario)
+
+
+async def _fail(given: FailoverParameters, lab: Lab, deployment: Deployment, lanes: Lanes, scenario: Scenario) -> None:
+    """Steady state, fault, cure, and the hypothesis again, with all lanes running throughout."""
+    lab.progress.phase(scenario.label, expected_seconds=given.before_s + (scenario.hold_s or 3.0) + given.after_s)
+    fault, recorder = _fault(deployment, scenario.fault), lab.recorder
+    with recorder.span(SpanKind.PHASE, scenario.phase):
+        async with (
+            watched_store(recorder, deployment.store, deployment.target, scenario.phase),
+            watch_elections(fault.own_store(), recorder),
+            lanes.running(scenario.phase),
+        ):
+            await asyncio.sleep(given.before_s)
+            await _inflict(given, lab, fault, scenario)
+            await asyncio.sleep(given.after_s)
+
+
+async def _inflict(given: FailoverParameters, lab: Lab, fault: Fault, scenario: Scenario) -> None:
+    """The fault and, whatever happens meanwhile, its cure; the span carries the scenario's name."""
+    began = lab.recorder.now()
+    lab.progress.fault(scenario.label)
+    try:
+        await fault.inject()
+        if scenario.hold_s is not None:
+            await asyncio.sleep(scenario.hold_s)
+        else:
+            await _until_a_new_primary(fault.own_store(), given.recover_s)
+    finally:
+        await asyncio.shield(fault.cure())
+        labels = {"phase": scenario.phase, "label": scenario.label, "hatch": fault.hatch, "subject": fault.subject}
+        lab.recorder.record(Span(SpanKind.FAULT, fault.name, began, lab.recorder.now(), labels))
+        lab.progress.fault(None)
+
+
+def _fault(deployment: Deployment, written: str) -> Fault:
+    found = _WRITTEN.fullmatch(written)
+    name, arguments = (found["fault"], found["arguments"]) if found else (written, None)
+    return FAULTS[name](deployment, tuple(arguments.split(",")) if arguments else ())
+
+
+async def _until_a_new_primary(store: OwnStore, at_most_s: float) -> None:
+    """Waits until another server answers as the primary, so long at most; the history shows if none did."""
+    before = await store.primary()
+    loop = asyncio.get_running_loop()
+    until = loop.time() + at_most_s
+    while loop.time() < until:
+        if await store.primary() is not before and await store_answers(store):
+            return
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,164 @@
+"""Who uses the service while its store fails: each lane asks for one thing over and over, from clients of its own.
+
+The lanes of one scenario run side by side from before the fault until after the cure; what they record carries the
+scenario's name as its phase.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import aiohttp
+
+from cryptosense.workbench.client import Caller, Wire
+from cryptosense.workbench.deployment import Store
+from cryptosense.workbench.history import Recorder
+from cryptosense.workbench.target import Route, Target
+
+_PROBE_S = 0.3
+_READING_EVERY_S = 0.1
+
+Step = Callable[[], Awaitable[None]]
+
+
+class CsrfLane:
+    """One session that rotates its token again and again, and replays each used token once.
+
+    Its requests go one after the other, so that its answers are a chain and a lost write shows.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def begin(self, phase: str) -> None:
+        self._caller.phase, self._caller.token = phase, None
+
+    async def step(self) -> None:
+        caller = self._caller
+        if caller.token is None:
+            await caller.fetch_csrf()
+            return
+        used = caller.token
+        reply = await caller.post_csrf()
+        if reply.status == 403:
+            caller.token = None  # asks again, as a browser client does
+        elif reply.successor is not None:
+            replay = await caller.post_csrf(token=used, keep=False, sent={"replay": True})
+            if replay.successor is not None:
+                caller.token = None  # the thief holds the newest token now
+
+    async def settle(self) -> None:
+        """Asks what the session holds until an answer comes, at most ten times."""
+        for _ in range(10):
+            if (await self._caller.fetch_csrf()).status == 200:
+                return
+            await asyncio.sleep(0.2)
+
+
+class Lanes:
+    """All lanes of a deployment; accounts are made once and used in every scenario."""
+
+    def __init__(self, wire: Wire, *, sessions: int, post_every_s: float, probe_every_s: float) -> None:
+        self._wire = wire
+        self._sessions = sessions
+        self._post_every_s = post_every_s
+        self._probe_every_s = probe_every_s
+        self._writers: list[CsrfLane] = []
+        self._visitors: list[Caller] = []
+
+    async def open(self) -> None:
+        """Signs everybody up."""
+        callers = [await self._wire.account(f"writer-{number}", phase="accounts") for number in range(self._sessions)]
+        self._writers = [CsrfLane(caller) for caller in callers]
+        self._visitors = [await self._wire.account("member", phase="accounts"), self._wire.caller("reader")]
+
+    @contextlib.asynccontextmanager
+    async def running(self, phase: str) -> AsyncIterator[None]:
+        """Runs every lane until the block ends, then asks each session what it holds."""
+        member, reader = self._visitors
+        hot = self._wire.caller(f"hot {phase}", phase=phase)
+        member.phase = reader.phase = phase
+        coins = self._wire.target.profile.cache
+        probe = Route(path=coins.tokens.path.replace("{ids}", coins.ids[0]))
+
+        async def probe_limit() -> None:
+            await hot.ask("limit.probe", probe, bearer=False, sent={"policy": "api"})
+
+        async def read_tokens() -> None:
+            await reader.read_tokens(*coins.ids)
+
+        async def use_session() -> None:
+            await member.use_session()
+
+        for writer in self._writers:
+            writer.begin(phase)
+        paces: list[tuple[Step, float]] = [(writer.step, self._post_every_s) for writer in self._writers]
+        paces += [(probe_limit, self._probe_every_s), (read_tokens, 0.25), (use_session, 0.25)]
+        over = asyncio.Event()
+        tasks = [asyncio.create_task(_keep(step, every, over)) for step, every in paces]
+        try:
+            yield
+        finally:
+            over.set()
+            await asyncio.gather(*tasks)
+        await asyncio.gather(*(writer.settle() for writer in self._writers))
+
+
+async def _keep(step: Step, every_s: float, over: asyncio.Event) -> None:
+    """Takes the step at its pace until it is over; a slow answer delays the next step instead of piling them up."""
+    loop = asyncio.get_running_loop()
+    while not over.is_set():
+        begun = loop.time()
+        await step()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, every_s - (loop.time() - begun))):
+                await over.wait()
+
+
+@contextlib.asynccontextmanager
+async def watched_store(recorder: Recorder, store: Store | None, target: Target, phase: str) -> AsyncIterator[None]:
+    """Reads `store.answers` and every instance's `ready.degraded` all the while."""
+    watches = [asyncio.create_task(_watch_ready(recorder, url, target, phase)) for url in target.urls]
+    if store is not None:
+        watches.append(asyncio.create_task(_watch_store(recorder, store, phase)))
+    try:
+        yield
+    finally:
+        await _ended(watches)
+
+
+async def _watch_store(recorder: Recorder, store: Store, phase: str) -> None:
+    while True:
+        recorder.observe("store.answers", float(await store_answers(store)), phase=phase)
+        await asyncio.sleep(_READING_EVERY_S / 2)
+
+
+async def store_answers(store: Store) -> bool:
+    """Whether the store's primary answers as one, asked with a client of the workbench's own."""
+    try:
+        async with asyncio.timeout(_PROBE_S):
+            return (await store.info("replication")).get("role") == "master"
+    except Exception:  # noqa: BLE001 (whatever the driver makes of a dead server, the answer is no)
+        return False
+
+
+async def _watch_ready(recorder: Recorder, url: str, target: Target, phase: str) -> None:
+    route = target.profile.health.ready
+    if route is None:
+        return
+    timeout = aiohttp.ClientTimeout(total=1.0)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            degraded: float | None = None
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                async with session.get(url.rstrip("/") + route.path) as answer:
+                    body = await answer.json(content_type=None)
+                    degraded = float(answer.status != 200 or bool(isinstance(body, dict) and body.get("degraded")))
+            recorder.observe("ready.degraded", 1.0 if degraded is None else degraded, phase=phase, instance=url)
+            await asyncio.sleep(_READING_EVERY_S)
+
+
+async def _ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,60 @@
+"""The failures that `failover` knows: on which store, what is done, and what may then be lost."""
+
+from dataclasses import dataclass
+
+from cryptosense.workbench.deployment import StoreKind
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One failure of one kind of store; `fault` as `workbench.faults` writes it.
+
+    `hold_s` is how long it lasts before it is cured; None: until the store has found itself a new primary. `may_lose`
+    is the most acknowledged writes that may be lost, None where replication is asynchronous and each has to be counted.
+    `again_s` is the budget from the fault to good writes on every instance, None where only the time from the store's
+    own answer counts.
+    """
+
+    name: str
+    store: StoreKind
+    fault: str
+    label: str
+    hold_s: float | None
+    may_lose: int | None = 0
+    again_s: float | None = None
+
+    @property
+    def phase(self) -> str:
+        return self.name
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "sentinel-kill",
+            StoreKind.SENTINEL,
+            "kill",
+            "primary killed (SIGKILL)",
+            hold_s=None,
+            may_lose=None,
+            again_s=2.0,  # down-after 500 ms and 1.5 s
+        ),
+        Scenario(
+            "sentinel-freeze",
+            StoreKind.SENTINEL,
+            "freeze",
+            "primary frozen (SIGSTOP)",
+            hold_s=None,
+            may_lose=None,
+            again_s=3.0,  # down-after 500 ms and 2.5 s
+        ),
+        Scenario("sentinel-demote", StoreKind.SENTINEL, "demote", "primary demoted", hold_s=None, may_lose=None),
+        Scenario("kill-restart", StoreKind.STANDALONE_AOF, "kill", "server killed, restarted from its AOF", 1.0),
+        Scenario("freeze", StoreKind.STANDALONE_AOF, "freeze", "server frozen (SIGSTOP)", 2.0),
+        Scenario("script-flush", StoreKind.STANDALONE_AOF, "flush", "scripts flushed", 0.5),
+        Scenario("drop", StoreKind.STANDALONE_AOF, "drop", "connections dropped", 1.0),
+        Scenario("slow", StoreKind.STANDALONE_AOF, "slow(400)", "replies slowed by 400 ms", 3.0),
+        Scenario("full-memory", StoreKind.STANDALONE_AOF, "full", "memory full", 2.0),
+    )
+}
