@@ -4,22 +4,43 @@ Exit codes: 0 all hold, 1 something is violated, 2 usage or could not start, 3 u
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
-from cryptosense.errors import CryptoSenseError, Interrupted
-from cryptosense.workbench.verdicts import Verdict
+from cryptosense.errors import CryptoSenseError, Interrupted, UsageError
+from cryptosense.workbench.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
     from cryptosense.workbench.results import RunResults
+    from cryptosense.workbench.target import Target
+    from cryptosense.workbench.targets.ceilings import Ceilings
 
 HOLDS, VIOLATED, COULD_NOT, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT_CODES = {Verdict.HOLDS: HOLDS, Verdict.VIOLATED: VIOLATED, Verdict.UNDECIDED: UNDECIDED}
 
-_REPORTS = click.Path(file_okay=False, path_type=Path)
+_OUT = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="reports",
+    show_default=True,
+    help="The folder that holds the runs.",
+)
+_TARGET_URLS = click.option(
+    "--target",
+    multiple=True,
+    metavar="URL",
+    help="Judge this deployment in place of ours; several times for several addresses of one deployment.",
+)
+_TARGET_PROFILE = click.option(
+    "--target-profile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What the target does differently; `cryptosense target init` writes one to fill in.",
+)
+_ALLOW_PUBLIC = click.option("--allow-public", is_flag=True, help="The target may have a public address.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -52,15 +73,32 @@ def cli() -> None:
     metavar="URL",
     help="Use this Redis or Valkey in place of embedded ones. Nothing on it is flushed, frozen or reconfigured.",
 )
-@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+@_OUT
+@_TARGET_URLS
+@_TARGET_PROFILE
+@_ALLOW_PUBLIC
+@click.option("--yes", is_flag=True, help="With --target: do not ask before sending load.")
+@click.option("--max-rate", type=click.FloatRange(min=0, min_open=True), help="With --target: requests a second.")
+@click.option("--max-concurrency", type=click.IntRange(1), help="With --target: requests at once.")
+@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="With --target: seconds of load.")
+@click.option("--max-accounts", type=click.IntRange(0), help="With --target: accounts that may be made.")
 def validate(
+    *,
     experiments: tuple[str, ...],
     profile: Literal["quick", "full"],
     assignments: tuple[str, ...],
     redis_url: str | None,
     out: Path,
+    target: tuple[str, ...],
+    target_profile: Path | None,
+    allow_public: bool,
+    yes: bool,
+    **ceilings: float | None,
 ) -> None:
-    """Run experiments (all of them unless named), judge them, and write a report."""
+    """Run experiments (all of them unless named), judge them, and write a report.
+
+    With --target they judge a deployment that this project did not start.
+    """
     from rich.console import Console
 
     from cryptosense.workbench.run import prepare
@@ -73,6 +111,10 @@ def validate(
     stop = StopRequest()
     with stop.listening():
         surroundings = Surroundings(reports=out, redis_url=redis_url)
+        if target:
+            named = _named_target(target, target_profile, allow_public=allow_public)
+            limits = _agreed_ceilings(named, ceilings, yes=yes)
+            surroundings = replace(surroundings, target=named.model_dump_json(), ceilings=limits)
         request = prepare(experiments, profile=profile, assignments=assignments, surroundings=surroundings)
         watcher = watcher_for(console)
         folder, results = run_all(request, watcher, stop)
@@ -111,7 +153,7 @@ def serve(host: str, port: int, instances: int) -> None:
 
 
 @cli.command()
-@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+@_OUT
 @click.option("--port", default=8888, show_default=True, help="JupyterLab's port; the next free one if it is taken.")
 @click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address.")
 def lab(out: Path, port: int, browser: bool) -> None:
@@ -123,7 +165,7 @@ def lab(out: Path, port: int, browser: bool) -> None:
 
 @cli.command()
 @click.argument("run", default="latest")
-@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+@_OUT
 def recheck(run: str, out: Path) -> None:
     """Judge the saved history of RUN (an id, a folder, or `latest`) again, without running anything."""
     from rich.console import Console
@@ -144,7 +186,7 @@ def recheck(run: str, out: Path) -> None:
 
 @cli.command()
 @click.argument("run", default="latest")
-@click.option("--out", type=_REPORTS, default="reports", show_default=True, help="The folder that holds the runs.")
+@_OUT
 def report(run: str, out: Path) -> None:
     """Render the report of RUN (an id, a folder, or `latest`) again from its results."""
     from cryptosense.workbench.library import find_run
@@ -153,6 +195,101 @@ def report(run: str, out: Path) -> None:
     folder = find_run(run, out)
     write_report(folder)
     click.echo(f"Report: {folder / 'index.html'}")
+
+
+@cli.command()
+@click.argument("before")
+@click.argument("after", default="latest")
+@_OUT
+def compare(before: str, after: str, out: Path) -> None:
+    """Show what changed from run BEFORE to run AFTER, beyond noise; exit code 1 on a regression."""
+    from cryptosense.workbench.compare import compare_runs
+    from cryptosense.workbench.library import find_run
+
+    comparison = compare_runs(find_run(before, out), find_run(after, out))
+    click.echo("\n".join(comparison.lines()))
+    sys.exit(VIOLATED if comparison.regression else HOLDS)
+
+
+@cli.command()
+@click.argument("redis_url", required=False)
+def preflight(redis_url: str | None) -> None:
+    """Look at the Redis that is to carry the state (REDIS_URL, or that variable), read-only, and say what to mend."""
+    from rich.console import Console
+
+    from cryptosense.workbench.preflight import examine, look
+    from cryptosense.workbench.preflight.showing import show
+    from cryptosense.workbench.surroundings import redis_address
+
+    examined = examine(look(redis_address(redis_url)))
+    show(Console(highlight=False), examined)
+    sys.exit(_EXIT_CODES[worst(one.finding.verdict for one in examined)])
+
+
+@cli.group()
+def target() -> None:
+    """Prepare a run against a deployment that is not ours."""
+
+
+@target.command("init")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default="target.toml")
+def target_init(path: Path) -> None:
+    """Write a commented target profile to PATH, to be filled in."""
+    from cryptosense.workbench.targets.profile_file import template
+
+    if path.exists():
+        raise UsageError(f"{path} exists already; name another file")
+    try:
+        path.write_text(template(), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    click.echo(
+        f"Wrote {path}. Uncomment what differs, then: cryptosense target check --target URL --target-profile {path}"
+    )
+
+
+@target.command("check")
+@_TARGET_URLS
+@_TARGET_PROFILE
+@_ALLOW_PUBLIC
+def target_check(target: tuple[str, ...], target_profile: Path | None, *, allow_public: bool) -> None:
+    """Say what of the target can be tested and what to provide for the rest, without sending load."""
+    import asyncio
+
+    from cryptosense.workbench.targets.check import check_target
+
+    if not target:
+        raise UsageError("name the deployment with --target URL")
+    found = asyncio.run(check_target(_named_target(target, target_profile, allow_public=allow_public)))
+    for one in found:
+        click.echo(f"{'yes' if one.yes else 'no ':<4} {one.topic}{f': {one.provide}' if one.provide else ''}")
+    sys.exit(HOLDS if all(one.yes for one in found) else UNDECIDED)
+
+
+def _named_target(urls: Sequence[str], profile: Path | None, *, allow_public: bool) -> "Target":
+    """The deployment that the user named, refused when it is a public address that nobody allowed."""
+    from cryptosense.workbench.target import Target, TargetProfile
+    from cryptosense.workbench.targets.profile_file import load_profile
+    from cryptosense.workbench.targets.reach import refuse_public
+
+    refuse_public(urls, allow_public=allow_public)
+    return Target(
+        urls=tuple(url.rstrip("/") for url in urls),
+        profile=load_profile(profile) if profile else TargetProfile(),
+        foreign=True,
+    )
+
+
+def _agreed_ceilings(named: "Target", wanted: Mapping[str, float | None], *, yes: bool) -> "Ceilings":
+    """What may be sent at most, printed, and agreed to by the user or by --yes."""
+    from cryptosense.workbench.targets.ceilings import Ceilings
+
+    changed: dict[str, Any] = {name.removeprefix("max_"): value for name, value in wanted.items() if value is not None}
+    ceilings = replace(Ceilings(), **changed)
+    click.echo(f"{', '.join(named.urls)} will be sent {ceilings.sentence()}.")
+    if not yes and not (sys.stdin.isatty() and click.confirm("Go ahead?")):
+        raise UsageError("nothing was sent; add --yes to run without being asked")
+    return ceilings
 
 
 def _write_report(folder: Path) -> bool:

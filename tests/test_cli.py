@@ -23,7 +23,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         "import sys; from cryptosense.cli import cli; cli.main(['--help'], standalone_mode=False); print(*sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    for command in ("validate", "list", "serve", "lab", "recheck", "report"):
+    for command in ("validate", "list", "serve", "lab", "recheck", "report", "compare", "preflight", "target"):
         assert f"  {command} " in shown
     loaded = shown.splitlines()[-1].split()
     for heavy in ("pandas", "matplotlib", "fastapi", "redis", "papermill", "rich"):
@@ -43,6 +43,14 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (["validate", "cache_speedup", "--redis-url", "redis://:hush@127.0.0.1:1"], "***@127.0.0.1:1 does not answer"),
         (["recheck", "no-such-run"], "there is no run 'no-such-run'"),
         (["report", "no-such-run"], "there is no run 'no-such-run'"),
+        (["compare", "no-such-run"], "there is no run 'no-such-run'"),
+        (["preflight"], "name a Redis: redis://host:port"),
+        (["preflight", "redis://127.0.0.1:1"], "no answer from the server"),
+        (["validate", "--target", "http://93.184.216.34"], "a public address; add --allow-public"),
+        (["validate", "--target", "http://a:hush@127.0.0.1"], "a target URL must not hold a password"),
+        (["validate", "--target", "http://127.0.0.1:9"], "nothing was sent; add --yes"),
+        (["validate", "--target", "http://127.0.0.1:9", "--target-profile", "none.toml"], "cannot read the target prof"),
+        (["target", "check"], "name the deployment with --target URL"),
         (["dance"], "No such command 'dance'"),
     ],
 )  # fmt: skip
@@ -91,3 +99,21 @@ def test_list_shows_every_experiment_with_its_question():
     assert shown.exit_code == 0, shown.output
     assert "cache_speedup" in shown.output
     assert "seed: int = 20251008" in shown.output
+
+
+def test_target_init_writes_a_profile_that_target_check_reads_and_never_overwrites(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    profile = tmp_path / "target.toml"
+    assert exit_code("target", "init", str(profile)) == cli.HOLDS
+    check = ("target", "check", "--target", "http://127.0.0.1:9", "--target-profile", str(profile))
+    assert exit_code(*check) == cli.UNDECIDED
+    shown = capsys.readouterr().out
+    assert "no   health at http://127.0.0.1:9: it does not answer" in shown
+    assert exit_code("target", "init", str(profile)) == cli.COULD_NOT
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_ceilings_that_the_user_set_are_printed_before_anything_is_sent(capsys: pytest.CaptureFixture[str]):
+    exit_code("validate", "--target", "http://127.0.0.1:9", "--max-rate", "7", "--max-accounts", "1")
+    assert "at most 7 requests a second, 32 at once, for 600 seconds, and 1 new accounts" in capsys.readouterr().out

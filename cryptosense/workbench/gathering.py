@@ -1,6 +1,5 @@
 """From the experiments' folders to `results.json`."""
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cryptosense.errors import CouldNotStart, WorkbenchError
-from cryptosense.settings import RedisSettings, Settings
+from cryptosense.settings import RedisSettings
 from cryptosense.workbench.experiment import Parameters
 from cryptosense.workbench.experiments import AnyExperiment, find_experiment
 from cryptosense.workbench.judging import undecided_verdicts
@@ -23,7 +22,7 @@ from cryptosense.workbench.results import (
     RunResults,
     verdict_of_run,
 )
-from cryptosense.workbench.surroundings import Surroundings, describe_environment, redacted
+from cryptosense.workbench.surroundings import Surroundings, describe_environment, redacted, redis_address
 from cryptosense.workbench.topology.servers import find_server
 from cryptosense.workbench.verdicts import Verdict, worst
 
@@ -116,9 +115,7 @@ def describe_server(surroundings: Surroundings) -> dict[str, str]:
 
 
 def _ask_given(url: str) -> dict[str, str]:
-    settings = Settings.from_environment({"REDIS_URL": url, "SIGNING_SECRET": os.urandom(32).hex()}).redis
-    if settings is None:
-        raise CouldNotStart("--redis-url is empty")
+    settings = redis_address(url)
     try:
         told = _info(settings)
     except (redis.RedisError, OSError) as error:

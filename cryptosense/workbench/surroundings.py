@@ -4,17 +4,21 @@ The two are separate processes with a notebook between them, so they speak throu
 there and nowhere else: what is written to a run's files is redacted first.
 """
 
+import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from cryptosense.errors import ConfigurationError
+from cryptosense.settings import RedisSettings, Settings
 from cryptosense.workbench.experiment import Profile
 from cryptosense.workbench.library import REPORTS
+from cryptosense.workbench.targets.ceilings import Ceilings
 
 _PACKAGES = (
     "cryptosense",
@@ -36,7 +40,8 @@ _PACKAGES = (
 class Surroundings:
     """`folder` is the experiment's folder of a run that the command line conducts, None for a notebook by hand.
 
-    `redis_url` names a given server, `target` is a foreign deployment as JSON (`cryptosense.workbench.target.Target`).
+    `redis_url` names a given server, `target` is a foreign deployment as JSON (`cryptosense.workbench.target.Target`)
+    and `ceilings` what it may be sent at most.
     """
 
     folder: Path | None = None
@@ -44,6 +49,7 @@ class Surroundings:
     reports: Path = Path(REPORTS)
     redis_url: str | None = None
     target: str | None = None
+    ceilings: Ceilings = field(default_factory=Ceilings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Surroundings":
@@ -54,6 +60,7 @@ class Surroundings:
             reports=Path(environ.get("CRYPTOSENSE_REPORTS") or REPORTS),
             redis_url=environ.get("CRYPTOSENSE_REDIS_URL") or None,
             target=environ.get("CRYPTOSENSE_TARGET") or None,
+            ceilings=Ceilings(**json.loads(environ.get("CRYPTOSENSE_CEILINGS") or "{}")),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -64,6 +71,7 @@ class Surroundings:
             "CRYPTOSENSE_REPORTS": str(self.reports.resolve()),
             "CRYPTOSENSE_REDIS_URL": self.redis_url or "",
             "CRYPTOSENSE_TARGET": self.target or "",
+            "CRYPTOSENSE_CEILINGS": json.dumps(asdict(self.ceilings)),
         }
 
 
@@ -72,6 +80,21 @@ def redacted(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "", ""))
+
+
+def redis_address(url: str | None) -> RedisSettings:
+    """The server at `url`, or at `REDIS_URL`, with whatever the other Redis variables of the environment say of it.
+
+    Raises:
+        ConfigurationError: none is named, or what is said of it is malformed.
+    """
+    named = {name: value for name, value in os.environ.items() if name.startswith(("REDIS_", "SENTINEL_"))}
+    if url:
+        named["REDIS_URL"] = url
+    found = Settings.from_environment({**named, "SIGNING_SECRET": os.urandom(32).hex()}).redis
+    if found is None:
+        raise ConfigurationError("name a Redis: redis://host:port, as an argument or in REDIS_URL")
+    return found
 
 
 def describe_environment(server: Mapping[str, str]) -> dict[str, Any]:
