@@ -85,12 +85,16 @@ def answered_with(
     actor: str | None = None,
     why_wrong: str,
     codes: Collection[str] = (),
+    unanswered: bool = False,
 ) -> Checker:
-    """Every operation of the selection was answered with one of the statuses (and, of refusals, one of the codes)."""
+    """Every operation of the selection was answered with one of the statuses (and, of refusals, one of the codes).
+
+    With `unanswered` a request without an answer is no fault, and not judged.
+    """
 
     def fault(operation: Operation) -> str | None:
         if operation.status is None:
-            return "got no answer"
+            return None if unanswered else "got no answer"
         wrong_code = codes and operation.status >= 400 and operation.got.get("code") not in codes
         return why_wrong if operation.status not in allowed or wrong_code else None
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.client import Caller, Wire
-from cryptosense.workbench.deployment import Capability, Deployment, DeploymentPlan, StoreKind, UpstreamPlan
+from cryptosense.workbench.deployment import Deployment, DeploymentPlan, StoreKind, UpstreamPlan
 from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.before_after_charts import before_after_charts
 from cryptosense.workbench.experiments.before_after_claims import before_after_claims
@@ -141,15 +141,17 @@ async def _spend_limit(client: Caller, limit: int, count: int) -> None:
 
 async def _read_everywhere(lab: Lab, deployment: Deployment, reader: Caller, lists: int, count: int) -> None:
     """Each list read twice on each of `count` instances, within its time to live, and what that cost upstream."""
-    counted = Capability.UPSTREAM_COUNT in deployment.capabilities
-    calls = upstream_calls(lab.recorder, deployment)
-    if counted:
-        await calls()
-    for ids in _lists(deployment, lists * (count - 1), lists * count):
+    wanted = _lists(deployment, lists * (count - 1), lists * count)
+    # An upstream that tells no lists apart tells its total, which must not be added up once per list.
+    told_apart = wanted[:1] if deployment.target.foreign else wanted
+    readings = [upstream_calls(lab.recorder, deployment, ids) for ids in told_apart]
+    for read in readings:
+        await read()
+    for ids in wanted:
         for _ in range(2 * count):
             await reader.read_tokens(*ids)
-    if counted:
-        await calls()
+    for read in readings:
+        await read()
 
 
 def _lists(deployment: Deployment, first: int, last: int) -> Sequence[tuple[str, ...]]:

@@ -30,7 +30,7 @@ def before_after_charts(history: History, instances: int, lists: int) -> Sequenc
             "CSRF posts refused", "instances", "refused %", (theory, *refused), samples=posts, whole_x=True, unit=" %"
         ),
         Panel("Effective limit", "instances", "admitted per client", admitted, declared, samples=probes, whole_x=True),
-        Panel(f"Upstream calls for {lists} lists", "instances", "calls", calls, once, samples=reads, whole_x=True),
+        Panel("Upstream calls", "instances", "calls", calls, once, samples=reads, whole_x=True),
     )
     title = "One service on 1 to N instances: its state in memory, and in Redis"
     return (lines("before_after", title, panels, columns=3),)

@@ -1,0 +1,174 @@
+"""Does every promise of the contract hold across instances, restarts included?"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from cryptosense.workbench.claims.claim import Claim, Judgement
+from cryptosense.workbench.client import Caller, Wire
+from cryptosense.workbench.deployment import Capability, DeploymentPlan, Instance, StoreKind, UpstreamPlan
+from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
+from cryptosense.workbench.experiments.integration_cache import CACHE_SCENARIOS, OTHER_READS, UPSTREAM_MS
+from cryptosense.workbench.experiments.integration_charts import integration_charts
+from cryptosense.workbench.experiments.integration_claims import integration_claims
+from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
+from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, play_in_turn, play_together
+from cryptosense.workbench.history import History
+
+RESTART = "restart"
+"""The phase of those who live through the restart; what they ask after it has the phase `restarted`."""
+
+
+_COLD = "chainlink"
+"""A coin that no story reads, so that reading it takes as long as the upstream does."""
+
+
+class IntegrationParameters(Parameters):
+    """What runs, and how tight its short limit is."""
+
+    service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
+    instances: int = Field(default=3, ge=2, le=8, description="service instances behind round robin")
+    topology: Literal["standalone", "sentinel", "cluster"] = Field(
+        default="standalone", description="what carries the state: one server, Sentinel or Cluster"
+    )
+    limit: int = Field(default=10, ge=2, description="the strict limit, per client and window")
+    window_s: float = Field(default=4.0, ge=2, description="the strict limit's window; two of them are waited out")
+
+
+class Integration:
+    """Implements `experiment.Experiment`."""
+
+    name: ClassVar[str] = "integration"
+    order: ClassVar[int] = 20
+    doubt: ClassVar[Doubt] = Doubt(
+        question="Does every promise of the contract hold across instances, restarts included?",
+        method=(
+            "Short stories, each with clients and budgets of its own, told to several instances at the same time: "
+            "tokens followed, replayed and shared by tabs; sessions opened here and ended there; limits spent from "
+            "everywhere; lists read, misspelled, invalidated in the midst of their fetch. Then one instance is ended and started "
+            "again under traffic, and everything that was open before is used on it."
+        ),
+        changes_our_mind=(
+            "One answer that no order of the requests explains: each claim names the operations that convict it."
+        ),
+    )
+    parameters: ClassVar[type[Any]] = IntegrationParameters
+    full: ClassVar[Mapping[str, Any]] = {"instances": 4, "limit": 20, "window_s": 8.0}
+
+    async def conduct(self, parameters: IntegrationParameters, lab: Lab) -> None:
+        lab.progress.phase("starting", expected_seconds=5)
+        async with (
+            lab.deploy(_plan(parameters)) as deployment,
+            Wire(deployment.target, lab.recorder, progress=lab.progress) as wire,
+        ):
+            stage = Stage(lab, deployment, wire)
+            for place, url in enumerate(stage.urls, start=1):
+                lab.recorder.observe("instance", place, url=url)
+            lab.progress.phase("stories", expected_seconds=2.3 * parameters.window_s)
+            await asyncio.gather(
+                play_together(stage, [*CSRF_SCENARIOS, *LIMIT_SCENARIOS]),
+                play_in_turn(stage, [*CACHE_SCENARIOS, *OTHER_READS, Scenario("health", _health)]),
+            )
+            lab.progress.phase("restart of one instance", expected_seconds=5)
+            await play_in_turn(stage, [Scenario(RESTART, _restart)])
+
+    def claims(self, parameters: IntegrationParameters) -> Sequence[Claim]:
+        del parameters
+        return [promise.claim for promise in integration_claims()]
+
+    def charts(
+        self, parameters: IntegrationParameters, history: History, judgements: Sequence[Judgement]
+    ) -> Sequence[Chart]:
+        del parameters
+        return integration_charts(history, judgements)
+
+
+def _plan(parameters: IntegrationParameters) -> DeploymentPlan:
+    """The plan's own `auth` and `api` limits; `strict` in a window short enough to be waited out."""
+    return DeploymentPlan(
+        label="integration",
+        service=parameters.service,
+        instances=parameters.instances,
+        store=StoreKind(parameters.topology),
+        settings={
+            "RATE_LIMIT_STRICT_MAX": str(parameters.limit),
+            "RATE_LIMIT_STRICT_WINDOW_MS": str(int(parameters.window_s * 1000)),
+            "PASSWORD_MEMORY_KIB": "1024",
+            "PASSWORD_ROUNDS": "1",
+        },
+        upstream=UpstreamPlan(latency_ms=UPSTREAM_MS),
+    )
+
+
+async def _health(stage: Stage, phase: str) -> None:
+    """Health and readiness of every instance."""
+    visitor = stage.guest(phase, "visitor")
+    for url in stage.urls:
+        await visitor.health(instance=url)
+        await visitor.health(instance=url, ready=True)
+
+
+async def _restart(stage: Stage, phase: str) -> None:
+    """Clients whose sessions and tokens are older than the restart, and who go on through it and on the new process."""
+    clients = [await stage.account(phase, f"s{number}") for number in range(2)]
+    for client in clients:
+        await client.fetch_csrf()
+        await client.post_csrf()
+    if Capability.RESTART not in stage.deployment.capabilities or not stage.deployment.instances:
+        stage.wire.skip("restarted", "instances cannot be restarted here; give the profile a restart hook")
+        return
+    chosen = stage.deployment.instances[0]
+    async with _traffic(clients, [url for url in stage.urls if url != chosen.url]):
+        await _end_and_start(stage, chosen)
+    for client in clients:
+        client.phase = "restarted"
+    stage.wire.declare("restarted")
+    for _ in range(3):
+        for client in clients:
+            await client.use_session(instance=chosen.url)
+            await client.post_csrf(instance=chosen.url)
+    await stage.guest("restarted", "visitor").health(instance=chosen.url)
+
+
+async def _end_and_start(stage: Stage, chosen: Instance) -> None:
+    """SIGTERM while a slow request is under way and others keep connections open, then a new process."""
+    patient = stage.guest("draining", "patient")
+    await patient.health(instance=chosen.url)
+    under_way = asyncio.create_task(patient.read_tokens(_COLD, instance=chosen.url))
+    await asyncio.sleep(0.1)
+    began = stage.lab.recorder.now()
+    code = await chosen.terminate(timeout=15)
+    stage.lab.recorder.observe("exit.code", code, instance=chosen.name)
+    stage.lab.recorder.observe("exit.seconds", stage.lab.recorder.now() - began, instance=chosen.name)
+    await under_way
+    await chosen.restart()
+
+
+@contextlib.asynccontextmanager
+async def _traffic(clients: Sequence[Caller], urls: Sequence[str]) -> AsyncIterator[None]:
+    """The clients go on, on the instances that stay, and finish what they are at in the end."""
+    over = asyncio.Event()
+
+    async def go_on(client: Caller) -> None:
+        for url in itertools.cycle(urls):
+            if over.is_set():
+                return
+            await client.post_csrf(instance=url)
+            await client.use_session(instance=url)
+            await asyncio.sleep(0.25)
+
+    async with asyncio.TaskGroup() as group:
+        for client in clients:
+            group.create_task(go_on(client))
+        try:
+            yield
+        finally:
+            over.set()
+
+
+EXPERIMENT = Integration()

@@ -1,0 +1,71 @@
+"""Limits across instances, as scenarios: by user, by address, under a steady overload, and waited out."""
+
+import asyncio
+import itertools
+
+from cryptosense.workbench.client import Caller
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_addresses, needs_limit
+from cryptosense.workbench.history import Operation
+
+_AT_ONCE = 26
+
+
+async def _by_user(stage: Stage, phase: str) -> None:
+    """One user, 1.3 times the limit, as many at once as fit on the machine, round robin."""
+    client = await stage.account(phase, "user")
+    await _burst(stage, [client], "api", int(stage.limit("api").max * 1.3))
+
+
+async def _by_address(stage: Stage, phase: str) -> None:
+    """Two addresses that are not signed in, each with twice the limit."""
+    for name in ("here", "there"):
+        await _burst(stage, [stage.guest(phase, name)], "auth", 2 * stage.limit("auth").max)
+
+
+async def _overload(stage: Stage, phase: str) -> None:
+    """One client at 1.5 times the limit, evenly, for a little more than two windows, whatever it is told."""
+    client, limit = await stage.account(phase, "user"), stage.limit("strict")
+    gap = limit.window_s / (1.5 * limit.max)
+    started, under_way = asyncio.get_running_loop().time(), set[asyncio.Task[object]]()
+    for number in range(int(2.2 * limit.window_s / gap)):
+        await asyncio.sleep(max(0.0, started + number * gap - asyncio.get_running_loop().time()))
+        under_way.add(asyncio.create_task(_probe(client, "strict")))
+    await asyncio.gather(*under_way)
+
+
+async def _wait_as_told(stage: Stage, phase: str) -> None:
+    """A client that fills its window, asks again half a window later, and then does as it is told."""
+    client, limit = await stage.account(phase, "user"), stage.limit("strict")
+    await _burst(stage, [client], "strict", limit.max)
+    await asyncio.sleep(0.55 * limit.window_s)
+    for _ in range(2):
+        denial = (await client.probe("strict")).operation
+        told = denial.got.get("retry_after")
+        if denial.status != 429 or not isinstance(told, int) or told > 2 * limit.window_s:
+            return
+        await asyncio.sleep(told)
+        await client.probe("strict", sent={"after": denial.id})
+        await asyncio.sleep(0.1)
+
+
+async def _burst(stage: Stage, clients: list[Caller], policy: str, wanted: int) -> list[Operation]:
+    """`wanted` probes, several at once, over all instances in turn."""
+    urls, callers, gate = itertools.cycle(stage.urls), itertools.cycle(clients), asyncio.Semaphore(_AT_ONCE)
+
+    async def one(client: Caller, url: str) -> Operation:
+        async with gate:
+            return (await client.probe(policy, instance=url)).operation
+
+    return list(await asyncio.gather(*(one(next(callers), next(urls)) for _ in range(wanted))))
+
+
+async def _probe(client: Caller, policy: str) -> object:
+    return await client.probe(policy)
+
+
+LIMIT_SCENARIOS = (
+    Scenario("limit by user", _by_user, (needs_limit("api"),)),
+    Scenario("limit by address", _by_address, (needs_limit("auth"), needs_addresses)),
+    Scenario("limit overload", _overload, (needs_limit("strict", waited_out=True),)),
+    Scenario("limit waited out", _wait_as_told, (needs_limit("strict", waited_out=True),)),
+)

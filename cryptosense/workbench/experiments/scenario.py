@@ -1,0 +1,118 @@
+"""Scenarios: short stories told to a deployment at the same time, each with clients, budgets and a phase of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from cryptosense.errors import CouldNotStart
+from cryptosense.workbench.client import Caller, Wire
+from cryptosense.workbench.deployment import Capability, Deployment
+from cryptosense.workbench.experiment import Lab
+from cryptosense.workbench.target import LimitProfile
+
+LONGEST_WINDOW_S = 30.0
+"""A limit with a longer window is not waited out within a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a scenario plays on."""
+
+    lab: Lab
+    deployment: Deployment
+    wire: Wire
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return self.wire.target.urls
+
+    def limit(self, policy: str) -> LimitProfile:
+        return self.wire.target.profile.limits[policy]
+
+    async def account(self, phase: str, name: str) -> Caller:
+        """A signed-in client of this scenario's own."""
+        return await self.wire.account(f"{phase}/{name}", phase=phase)
+
+    def guest(self, phase: str, name: str) -> Caller:
+        """A client of this scenario's own that is not signed in, at an address of its own."""
+        return self.wire.caller(f"{phase}/{name}", phase=phase)
+
+
+Need = Callable[[Stage], str | None]
+"""Why the scenario cannot be played here, and what to provide; None where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`name` is the phase of its operations."""
+
+    name: str
+    play: Callable[[Stage, str], Awaitable[None]]
+    needs: Sequence[Need] = ()
+
+
+async def play_together(stage: Stage, scenarios: Sequence[Scenario]) -> None:
+    """Plays all at the same time. One that cannot be played, or gets no account, is left out with the reason."""
+    async with asyncio.TaskGroup() as group:
+        for scenario in scenarios:
+            group.create_task(_play(stage, scenario))
+
+
+async def play_in_turn(stage: Stage, scenarios: Sequence[Scenario]) -> None:
+    """Plays one after the other, for those that would be in each other's way."""
+    for scenario in scenarios:
+        await _play(stage, scenario)
+
+
+async def _play(stage: Stage, scenario: Scenario) -> None:
+    reason = next((why for need in scenario.needs if (why := need(stage)) is not None), None)
+    if reason is None:
+        stage.wire.declare(scenario.name)
+        try:
+            await scenario.play(stage, scenario.name)
+        except CouldNotStart as error:
+            reason = str(error)
+    if reason is not None:
+        stage.wire.skip(scenario.name, reason)
+
+
+def needs_route(name: str, present: Callable[[Stage], object]) -> Need:
+    """The target profile must name the route."""
+
+    def need(stage: Stage) -> str | None:
+        return None if present(stage) else f"the target profile names no route for {name}"
+
+    return need
+
+
+def needs_limit(policy: str, *, waited_out: bool = False) -> Need:
+    """The limit must be declared, and where it is waited out its window must be short."""
+
+    def need(stage: Stage) -> str | None:
+        limit = stage.wire.target.profile.limits.get(policy)
+        if limit is None:
+            return f"the limit {policy} is not declared: add [limits.{policy}] to the target profile"
+        if waited_out and limit.window_s > LONGEST_WINDOW_S:
+            return (
+                f"the window of {policy} is {limit.window_s:g} s, and this takes several windows: "
+                f"set one of at most {LONGEST_WINDOW_S:g} s for the run"
+            )
+        return None
+
+    return need
+
+
+def needs(capability: Capability, provide: str) -> Need:
+    """The deployment must grant the capability."""
+
+    def need(stage: Stage) -> str | None:
+        return None if capability in stage.deployment.capabilities else provide
+
+    return need
+
+
+def needs_addresses(stage: Stage) -> str | None:
+    """Clients must be able to have addresses of their own."""
+    if stage.wire.own_addresses:
+        return None
+    return "all requests come from one address here; run on Linux against a deployment on loopback"
