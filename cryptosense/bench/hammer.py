@@ -7,6 +7,7 @@ next request on each connection.
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -30,8 +31,7 @@ class Volley:
 class _Connection(asyncio.Protocol):
     """Sends the request again as soon as its answer is whole, until the shared count is used up."""
 
-    def __init__(self, request: bytes, shots: "_Shots", volley: Volley) -> None:
-        self._request = request
+    def __init__(self, shots: "_Shots", volley: Volley) -> None:
         self._shots = shots
         self._volley = volley
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -55,45 +55,46 @@ class _Connection(asyncio.Protocol):
             self.done.set_exception(error or ConnectionError("the server closed a connection mid-way"))
 
     def _fire(self) -> None:
-        if not self._shots.take():
+        request = self._shots.take()
+        if request is None:
             self.done.set_result(None)
             self._transport.close()
             return
         self._parser = httptools.HttpResponseParser(self)
-        self._transport.write(self._request)
+        self._transport.write(request)
 
 
 class _Shots:
-    def __init__(self, count: int) -> None:
+    """The requests that are left to send, in turn."""
+
+    def __init__(self, requests: Sequence[bytes], count: int) -> None:
+        self._requests = requests
         self._left = count
 
-    def take(self) -> bool:
+    def take(self) -> bytes | None:
         self._left -= 1
-        return self._left >= 0
+        return self._requests[self._left % len(self._requests)] if self._left >= 0 else None
 
 
-def request_bytes(path: str, port: int, headers: dict[str, str] | None = None) -> bytes:
+def request_bytes(path: str, headers: Mapping[str, str]) -> bytes:
     """A GET as it goes on the wire."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-async def fire(request: bytes, port: int, *, pid: int, connections: int, count: int) -> Volley:
-    """Sends `count` requests over `connections` kept-alive connections to 127.0.0.1.
+async def fire(requests: Sequence[bytes], port: int, *, pid: int, connections: int, count: int) -> Volley:
+    """Sends `count` requests, taken in turn, over `connections` kept-alive connections to 127.0.0.1.
 
     Raises:
         ConnectionError: the server closed a connection before its answer was whole.
     """
-    volley, shots = Volley(0.0, 0.0), _Shots(count)
+    volley, shots = Volley(0.0, 0.0), _Shots(requests, count)
     loop = asyncio.get_running_loop()
     server = psutil.Process(pid)
     before, started = server.cpu_times(), time.perf_counter()
     opened = await asyncio.gather(
-        *(
-            loop.create_connection(lambda: _Connection(request, shots, volley), "127.0.0.1", port)
-            for _ in range(connections)
-        )
+        *(loop.create_connection(lambda: _Connection(shots, volley), "127.0.0.1", port) for _ in range(connections))
     )
     await asyncio.gather(*(protocol.done for _, protocol in opened))
     volley.seconds = time.perf_counter() - started
