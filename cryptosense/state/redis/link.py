@@ -26,6 +26,7 @@ from cryptosense.state.redis.failures import LOST, described
 
 FIRST_BACKOFF_S = 0.05
 LONGEST_BACKOFF_S = 1.0
+_DOUBLINGS = 10  # more make no difference, and an outage of hours would overflow
 LASTING_S = 1.0  # a connection that ends sooner has failed as much as one that never opened
 _EARLY_S = 0.001  # uvloop's timers count whole milliseconds
 _LATE_S = 0.02  # a timer that fires so late tells of a busy event loop; replies may lie unread
@@ -151,7 +152,8 @@ class Link:
         told = False
         while True:
             if failures:
-                await asyncio.sleep(random.uniform(0.5, 1.0) * min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**failures))
+                most = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(failures, _DOUBLINGS))
+                await asyncio.sleep(random.uniform(0.5, 1.0) * most)
             try:
                 return await self._opening()
             except LOST as error:

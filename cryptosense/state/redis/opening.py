@@ -88,14 +88,13 @@ async def open_server(
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]
             loads = [packed("SCRIPT", "LOAD", script.body) for script in scripts().values()]
-            _, role, *_ = await greet(connection, [packed("PING"), packed("ROLE"), *loads])
+            await greet(connection, [packed("PING"), *loads])
+            if primary and (await greet(connection, [packed("ROLE")]))[0][0] != b"master":
+                raise NoConnection(f"{host}:{port} is no primary")
     except BaseException:
         with suppress(Exception):
             await connection.disconnect(nowait=True)
         raise
-    if primary and role[0] != b"master":
-        await connection.disconnect(nowait=True)
-        raise NoConnection(f"{host}:{port} is no primary")
     return connection
 
 
