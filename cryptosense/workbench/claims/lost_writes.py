@@ -103,4 +103,4 @@ def explained(accept: FalseAccept, fault: Span | None, window_s: float) -> bool:
     """Whether the fault can have lost the write that had used the token up."""
     if fault is None or accept.accepted.completed_at < fault.started_at:
         return False
-    return fault.started_at - window_s <= accept.spent_by.completed_at <= fault.ended_at
+    return fault.started_at - window_s <= accept.spent_by.completed_at <= fault.ended_at + window_s

@@ -144,8 +144,8 @@ def _seconds(waited: dict[str, float]) -> str:
 def no_unexplained_false_accept(*, phase: str, window_s: float) -> Checker:
     """Checks that a used token never passes again, save where the fault lost the very write that used it up.
 
-    That write can have been lost where it was acknowledged within `window_s` before the fault or during it, and the
-    token passed after the fault began; it is then in the account of lost writes too.
+    That write can have been lost where it was acknowledged within `window_s` of the fault, and the token passed after
+    the fault began; it is then in the account of lost writes too.
     """
 
     def check(history: History) -> Finding:
@@ -181,7 +181,8 @@ def writes_accounted_for(*, phase: str, at_most: int | None = None, window_s: fl
     """Checks what became of every acknowledged write.
 
     With `at_most` no more may be lost. Without it (asynchronous replication may lose some) each lost one must have
-    been acknowledged within `window_s` before the fault or during it: older ones had been replicated.
+    been acknowledged within `window_s` of the fault, which is how long a primary goes on without its replicas: older
+    ones had been replicated.
     """
 
     def check(history: History) -> Finding:
@@ -199,7 +200,7 @@ def writes_accounted_for(*, phase: str, at_most: int | None = None, window_s: fl
         old = [
             loss
             for loss in account.lost
-            if not fault.started_at - window_s <= loss.acknowledged.completed_at <= fault.ended_at
+            if not fault.started_at - window_s <= loss.acknowledged.completed_at <= fault.ended_at + window_s
         ]
         guilty = old if at_most is None else account.lost if len(account.lost) > at_most else []
         told_count = f"{len(account.lost)} of {account.acknowledged} acknowledged writes were lost"
