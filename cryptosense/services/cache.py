@@ -266,15 +266,16 @@ class Cache:
         return self._fills.pop(key)
 
     async def _lead(self, wanted: _Wanted, stale: Entry | None, lease: Lease) -> _Filled:
+        """Fetches and stores. Closed to newcomers before the store is sent: they may come after an invalidation."""
         try:
             value = await fetch_within(wanted.fetch, wanted.freshness.fetch_timeout_ms)
             kind, body, encoding = await encode(value)
         except UpstreamError as error:
             return await self._settle_failure(wanted, stale, lease, error)
         except BaseException:
+            self._close(wanted.key)
             await self._release(lease)
             raise
-        # Closed to newcomers before the store is sent: the value is shared only with those who came before it.
         self._close(wanted.key)
         answer = Cached(Outcome.MISS, kind, body, encoding)
         started = self._clock.monotonic()
@@ -317,6 +318,7 @@ class Cache:
         self, wanted: _Wanted, stale: Entry | None, lease: Lease, error: UpstreamError
     ) -> _Filled:
         """The last good value while there is one; a short memory of the failure, so that not everyone tries."""
+        self._close(wanted.key)
         pause_ms = retry_ms(error, wanted.freshness)
         left_ms = 0 if stale is None else stale_left_ms(stale, wanted.freshness)
         _log.warning(

@@ -41,6 +41,9 @@ class CoinGecko:
         burst: calls that may come at once after a pause.
         timeout_s: for a whole call, waiting for its turn included.
         transport: what carries the calls; the network unless given.
+
+    Raises:
+        ConfigurationError: a URL that is none.
     """
 
     def __init__(
@@ -55,20 +58,18 @@ class CoinGecko:
         timeout_s: float = 8.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        address = _address(base_url)
         headers = {"accept": "application/json", "user-agent": "cryptosense"}
         if api_key:
-            headers[_key_header(base_url)] = api_key
-        try:
-            self._client = httpx.AsyncClient(
-                base_url=base_url.rstrip("/") + "/",
-                headers=headers,
-                timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 3.0)),
-                limits=httpx.Limits(max_connections=16),
-                trust_env=False,
-                transport=transport,
-            )
-        except (httpx.InvalidURL, UnicodeError):
-            raise ConfigurationError("COINGECKO_URL is no URL") from None
+            headers["x-cg-pro-api-key" if address.host.startswith("pro-") else "x-cg-demo-api-key"] = api_key
+        self._client = httpx.AsyncClient(
+            base_url=address,
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 3.0)),
+            limits=httpx.Limits(max_connections=16),
+            trust_env=False,
+            transport=transport,
+        )
         self._windows = windows
         self._clock = clock
         self._quota = _quota(calls_per_minute, burst)
@@ -197,9 +198,14 @@ def _is_row(row: object) -> bool:
     return isinstance(row, dict) and isinstance(row.get("id"), str)
 
 
-def _key_header(base_url: str) -> str:
-    host = httpx.URL(base_url).host
-    return "x-cg-pro-api-key" if host.startswith("pro-") else "x-cg-demo-api-key"
+def _address(base_url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(base_url.strip().rstrip("/") + "/")
+    except (httpx.InvalidURL, UnicodeError):
+        address = httpx.URL("")
+    if address.scheme not in {"http", "https"} or not address.host or "%" in address.host:
+        raise ConfigurationError("COINGECKO_URL is no address of a web service, as https://api.coingecko.com/api/v3 is")
+    return address
 
 
 def _quota(calls_per_minute: int | None, burst: int) -> Quota | None:

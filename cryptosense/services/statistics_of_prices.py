@@ -98,7 +98,8 @@ def historical_loss(prices: Prices, *, level: float = 0.95) -> tuple[float, floa
     (McNeil, Frey and Embrechts, Quantitative Risk Management, 2.2.2 and 2.2.4). Neither is below 0.
     """
     returns = np.diff(prices) / prices[:-1]
-    quantile = np.quantile(returns, 1 - level, method="inverted_cdf")
+    rank = round(1 - level, 12)  # 1 - 0.95 is a little more than 0.05, and would count one return too many
+    quantile = np.quantile(returns, rank, method="inverted_cdf")
     shortfall = float(np.mean(returns[returns <= quantile]))
     return max(0.0, -float(quantile)), max(0.0, -shortfall)
 
