@@ -49,7 +49,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (["validate", "--target", "http://93.184.216.34"], "a public address; add --allow-public"),
         (["validate", "--target", "http://a:hush@127.0.0.1"], "a target URL must not hold a password"),
         (["validate", "--target", "http://127.0.0.1:9"], "nothing was sent; add --yes"),
-        (["validate", "--target", "http://127.0.0.1:9", "--target-profile", "none.toml"], "cannot read the target prof"),
+        (["validate", "--target", "http://127.0.0.1:9", "--target-profile", "none.toml"], "cannot read the target"),
         (["target", "check"], "name the deployment with --target URL"),
         (["dance"], "No such command 'dance'"),
     ],
