@@ -35,6 +35,7 @@ RETRY_AFTER_S = 1  # reconnection is attempted at least once a second
 class Problem(Enum):
     """What can be refused: status, code, and the sentence that goes with it."""
 
+    UNREADABLE = 400, "BAD_REQUEST", "This is no HTTP request that can be read"
     UNAUTHORIZED = 401, "UNAUTHORIZED", "Sign in first: the bearer is missing, wrong or ended"
     CROSS_SITE = 403, "CROSS_SITE_REQUEST", "Requests from other sites are not accepted here"
     CSRF_MISSING = 403, "CSRF_TOKEN_MISSING", "CSRF token missing"

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from cryptosense.errors import ConfigurationError
 from cryptosense.http.logs import configure_logging
+from cryptosense.http.protocol import BoundedHttp
 from cryptosense.settings import Settings
 
 log = logging.getLogger("cryptosense.server")
@@ -100,6 +101,7 @@ async def _serve(factory: Callable[[Settings], FastAPI], settings: Settings, lis
     config = uvicorn.Config(
         app,
         lifespan="on",
+        http=BoundedHttp,
         ws="none",
         log_config=None,
         access_log=False,

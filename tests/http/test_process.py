@@ -1,6 +1,7 @@
 """One instance as a real process, with a real Valkey: start, outages, stages, shutdown."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -357,3 +358,32 @@ async def test_no_secret_reaches_the_log(environment, tmp_path, valkey):
     assert '"route":"/api/v1/portfolios"' in log
     for secret in (SECRET, PASSWORD, token, headers["Authorization"].split()[1], "key-of-the-provider"):
         assert secret not in log
+
+
+async def test_what_is_no_http_and_heads_without_end_are_400_with_a_code(environment, tmp_path):
+    async with launched(environment, tmp_path) as instance:
+        for sent in (b"HELLO\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n"):
+            assert b'"code":"BAD_REQUEST"' in await exchanged(instance.url, sent)
+        endless = b"GET / HTTP/1.1\r\n" + b"x-a: " + b"a" * 3_000_000
+        assert await exchanged(instance.url, endless) is not None
+        async with httpx.AsyncClient(base_url=instance.url) as http:
+            answer = await http.get("/api/v1/portfolios", headers={"Authorization": "Bearer " + "x" * 1_000_000})
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
+
+
+async def exchanged(url: str, sent: bytes) -> bytes:
+    """What came back before the connection was closed."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    received = b""
+    try:
+        async with asyncio.timeout(20):
+            received = await reader.read()
+    except ConnectionResetError:
+        pass  # it was closed while we were still sending
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    return received

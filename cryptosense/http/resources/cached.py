@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable
 from functools import lru_cache
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
@@ -12,6 +13,17 @@ from cryptosense.http.guards import Exchange, exchange_of
 from cryptosense.http.replies import Problem, RawHeader, Refusal, raw_response
 from cryptosense.services.cache import Cached, Outcome
 from cryptosense.state.contracts import EntryKind
+
+X_CACHE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "X-Cache": {
+                "schema": {"type": "string", "enum": [outcome.value for outcome in Outcome]},
+                "description": "How the answer came about.",
+            }
+        }
+    }
+}
 
 _OUTCOME_HEADERS: dict[str, RawHeader] = {outcome.value: (b"x-cache", outcome.value.encode()) for outcome in Outcome}
 _VARY: RawHeader = (b"vary", b"Accept-Encoding")

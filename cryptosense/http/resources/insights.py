@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from cryptosense.http.guards import guarded
 from cryptosense.http.replies import Problem
-from cryptosense.http.resources.cached import answer_cached
+from cryptosense.http.resources.cached import X_CACHE, answer_cached
 from cryptosense.http.resources.route import ResourceRoute, answers, parts_of
 
 router = APIRouter(prefix="/api/v1", tags=["insights"], route_class=ResourceRoute)
@@ -28,14 +28,18 @@ class Risk(BaseModel):
     risk: dict[str, Any]
 
 
-@router.get("/predictions/{coin}", response_model=Prediction, responses=answers(Problem.NOT_FOUND, Problem.UPSTREAM))
+@router.get(
+    "/predictions/{coin}",
+    response_model=Prediction,
+    responses={**X_CACHE, **answers(Problem.NOT_FOUND, Problem.UPSTREAM)},
+)
 @guarded(session=False)
 async def prediction(request: Request, coin: Coin) -> Response:
     """Where the price may go, from where it went."""
     return await answer_cached(request, parts_of(request).insights.prediction(coin))
 
 
-@router.get("/risk/{coin}", response_model=Risk, responses=answers(Problem.NOT_FOUND, Problem.UPSTREAM))
+@router.get("/risk/{coin}", response_model=Risk, responses={**X_CACHE, **answers(Problem.NOT_FOUND, Problem.UPSTREAM)})
 @guarded(session=False)
 async def risk(request: Request, coin: Coin) -> Response:
     """How much the price moves."""

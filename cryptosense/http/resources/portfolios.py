@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from cryptosense.http.guards import guarded
 from cryptosense.http.replies import Problem, json_response
-from cryptosense.http.resources.cached import answer_cached
+from cryptosense.http.resources.cached import X_CACHE, answer_cached
 from cryptosense.http.resources.route import ResourceRoute, answers, caller_of, parts_of
 from cryptosense.services.portfolios import HoldingInput
 
@@ -70,7 +70,7 @@ class AllPortfolios(BaseModel):
     portfolios: list[PortfolioOut]
 
 
-@router.get("", response_model=AllPortfolios, responses=answers(Problem.DATABASE))
+@router.get("", response_model=AllPortfolios, responses={**X_CACHE, **answers(Problem.DATABASE)})
 @guarded()
 async def all_portfolios(request: Request) -> Response:
     """Every portfolio of the caller."""
@@ -85,7 +85,9 @@ async def create(request: Request, body: PortfolioIn) -> Response:
     return json_response({"portfolio": made}, 201)
 
 
-@router.get("/{portfolio}", response_model=OnePortfolio, responses=answers(Problem.NOT_FOUND, Problem.DATABASE))
+@router.get(
+    "/{portfolio}", response_model=OnePortfolio, responses={**X_CACHE, **answers(Problem.NOT_FOUND, Problem.DATABASE)}
+)
 @guarded()
 async def one(request: Request, portfolio: PortfolioId) -> Response:
     """One portfolio of the caller."""

@@ -65,10 +65,13 @@ class ResourceRoute(GuardedRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         rule = rule_of(endpoint, options.get("methods") or {"GET"})
-        reads_body = not {"GET", "DELETE"}.issuperset(options.get("methods") or {"GET"})
-        options["responses"] = _merged(
-            answers(*_guards_problems(rule, reads_body=reads_body)), options.get("responses") or {}
-        )
+        described = _merged(answers(*_guards_problems(rule)), options.get("responses") or {})
+        success = described.setdefault(options.get("status_code") or 200, {})
+        described[options.get("status_code") or 200] = {
+            **success,
+            "headers": _headers(rule) | success.get("headers", {}),
+        }
+        options["responses"] = described
         options["openapi_extra"] = _extra(rule, options.get("openapi_extra") or {})
         super().__init__(path, endpoint, **options)
 
@@ -122,10 +125,13 @@ def _example(problem: Problem) -> dict[str, Any]:
     return example
 
 
-def _guards_problems(rule: Rule, *, reads_body: bool) -> Iterable[Problem]:
+def _headers(rule: Rule) -> dict[str, Any]:
+    return (_LIMIT_HEADERS if rule.limit is not None else {}) | (_SUCCESSOR if rule.csrf else {})
+
+
+def _guards_problems(rule: Rule) -> Iterable[Problem]:
     yield Problem.INVALID
-    if reads_body:
-        yield Problem.TOO_LARGE
+    yield Problem.TOO_LARGE
     if rule.same_origin:
         yield Problem.CROSS_SITE
     if rule.limit is not None:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from cryptosense.http.guards import guarded
 from cryptosense.http.replies import Problem, json_response
-from cryptosense.http.resources.cached import answer_cached
+from cryptosense.http.resources.cached import X_CACHE, answer_cached
 from cryptosense.http.resources.route import ResourceRoute, answers, parts_of
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["market data"], route_class=ResourceRoute)
@@ -34,7 +34,7 @@ class Invalidated(BaseModel):
     invalidated: int
 
 
-@router.get("", response_model=Tokens, responses=answers(Problem.UPSTREAM))
+@router.get("", response_model=Tokens, responses={**X_CACHE, **answers(Problem.UPSTREAM)})
 @guarded(session=False)
 async def tokens(
     request: Request,
