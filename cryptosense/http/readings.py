@@ -96,6 +96,13 @@ def readings_of(parts: "Parts") -> Readings:
                 lambda: [((), float(parts.coingecko.calls))],
             ),
             Reading(
+                "cryptosense_tasks",
+                "Tasks of the event loop, this scrape's own included.",
+                (),
+                lambda: [((), float(len(asyncio.all_tasks())))],
+                counts=False,
+            ),
+            Reading(
                 "cryptosense_invalidation_failures",
                 "Changed portfolios whose cached list could not be dropped and lives until its TTL.",
                 (),
