@@ -42,7 +42,7 @@ __all__ = ["Cache", "Cached", "Fetch", "Freshness", "Outcome"]
 _log = logging.getLogger(__name__)
 
 _LEASE_MARGIN_MS = 1_500  # what compressing and storing may take after the longest fetch
-_WAIT_SLICE_MS = 250  # a wake-up that was missed costs at most this
+_WAIT_SLICE_MS = 500  # a wake-up that was missed costs at most this
 _JOINS = 4
 
 _T = TypeVar("_T")

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from importlib.metadata import files
 from pathlib import Path
 
+from cryptosense.workbench.topology.reaper import REAPER
+
 
 def binaries() -> Path:
     """The folder with `initdb` and `postgres`."""
@@ -47,14 +49,17 @@ def running() -> Iterator[str]:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                start_new_session=True,
                 **identity,
             )
+        REAPER.adopt(server.pid)  # it does not outlive the tests, however they end
         try:
             _wait_for(port, server, folder / "log")
             yield f"postgresql://tester@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)  # "fast": does not wait for clients
             server.wait(timeout=20)
+            REAPER.release(server.pid)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
