@@ -95,9 +95,8 @@ class Link:
             future.set_exception(StateUnavailable(f"{self.server} is out of reach: {self._down}"))
             return future
         self._pending.append(_Call(packed, future, deadline))
-        if self._wake is not None:
+        if self._wake is not None and not self._wake.done():  # done: the writer was told, or is being cancelled
             self._wake.set_result(None)
-            self._wake = None
         if self._timer is None or deadline < self._due:
             self._watch(deadline)
         return future
