@@ -2,8 +2,9 @@
 
 `make_clock(folder)` writes a `sitecustomize.py` that Python runs at its start when `folder` is on `PYTHONPATH`. It puts
 an offset before everything that reads the wall clock (`time.time`, `time_ns`, `gmtime`, `localtime`, `ctime`,
-`datetime.now`, `utcnow`, `today`, `date.today`). The offset is a number of eight bytes in a file that both sides map,
-so it can be changed while the process runs. The monotonic clock is left alone, as on a machine whose clock is set.
+`datetime.now`, `utcnow`, `today`). `date` stays as it is, because pydantic makes classes of it. The offset is a number
+of eight bytes in a file that both sides map, so it can be changed while the process runs. The monotonic clock is left
+alone, as on a machine whose clock is set.
 """
 
 import mmap
@@ -26,7 +27,7 @@ with open(os.environ["CRYPTOSENSE_CLOCK_FILE"], "rb") as file:
 
 unpack = struct.Struct("d").unpack_from
 true_time, true_time_ns = time.time, time.time_ns
-true_datetime, true_date = datetime.datetime, datetime.date
+true_datetime = datetime.datetime
 
 
 def offset():
@@ -85,23 +86,9 @@ class datetime_(true_datetime, metaclass=LooksTrue):
     strptime = true_datetime.strptime
 
 
-class date_(true_date, metaclass=LooksTrue):
-    def __new__(cls, *words, **named):
-        return true_date(*words, **named)
-
-    @classmethod
-    def today(cls):
-        return true_date.fromtimestamp(skewed_time())
-
-    fromtimestamp = true_date.fromtimestamp
-    fromisoformat = true_date.fromisoformat
-    fromordinal = true_date.fromordinal
-
-
 datetime_.__name__ = datetime_.__qualname__ = "datetime"
-date_.__name__ = date_.__qualname__ = "date"
-datetime_.__module__ = date_.__module__ = "datetime"
-datetime.datetime, datetime.date = datetime_, date_
+datetime_.__module__ = "datetime"
+datetime.datetime = datetime_
 '''
 
 
