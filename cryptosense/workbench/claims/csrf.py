@@ -57,9 +57,17 @@ def compare_and_rotate(
 
 
 def accepted_once(*, phase: str | None = None, actor: str | None = None) -> Checker:
-    """CSRF-2 without a grace: of all requests that present one token, exactly one is accepted."""
+    """CSRF-2 without a grace: of all requests that present one token, exactly one is accepted.
+
+    Where the phase declares a grace this is UNDECIDED: `compare_and_rotate` judges that.
+    """
 
     def check(history: History) -> Finding:
+        grace = _grace(history, phase, None)
+        if grace:
+            return undecided(
+                f"a grace of {grace:g} s is declared: within it a replayed token is meant to pass", expected=1
+            )
         presented: dict[tuple[str, str], list[Operation]] = defaultdict(list)
         for operation in select(history, "csrf.post", phase=phase, actor=actor):
             if operation.sent.get("token") is not None and guard_of(operation) is not Guard.NOT_ASKED:

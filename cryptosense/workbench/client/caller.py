@@ -1,7 +1,7 @@
 """One client of a deployment: what it holds and what it can ask."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +199,7 @@ class Caller:
         route: Route,
         *,
         json: Any = None,
-        content: bytes | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         csrf: str | None = None,
         bearer: bool = True,

@@ -50,8 +50,8 @@ class Integration:
         method=(
             "Short stories, each with clients and budgets of its own, told to several instances at the same time: "
             "tokens followed, replayed and shared by tabs; sessions opened here and ended there; limits spent from "
-            "everywhere; lists read, misspelled, invalidated in the midst of their fetch. Then one instance is ended and started "
-            "again under traffic, and everything that was open before is used on it."
+            "everywhere; lists read, misspelled, invalidated in the midst of their fetch. Then one instance is ended "
+            "and started again under traffic, and everything that was open before is used on it."
         ),
         changes_our_mind=(
             "One answer that no order of the requests explains: each claim names the operations that convict it."

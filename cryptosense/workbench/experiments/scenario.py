@@ -38,6 +38,7 @@ class Stage:
         return self.wire.caller(f"{phase}/{name}", phase=phase)
 
 
+Play = Callable[[Stage, str], Awaitable[None]]
 Need = Callable[[Stage], str | None]
 """Why the scenario cannot be played here, and what to provide; None where it can."""
 
@@ -47,7 +48,7 @@ class Scenario:
     """`name` is the phase of its operations."""
 
     name: str
-    play: Callable[[Stage, str], Awaitable[None]]
+    play: Play
     needs: Sequence[Need] = ()
 
 
