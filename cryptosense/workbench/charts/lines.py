@@ -26,7 +26,7 @@ from cryptosense.workbench.experiment import Chart
 class Series:
     """One line; `low` and `high` bound its band and are as long as `x`.
 
-    `kind` tells a measured line from a theory's (thin, grey, no markers) and from an extrapolated one (hollow markers,
+    `kind` tells a measured line from a theory's (broad, pale, no markers) and from an extrapolated one (hollow markers,
     dashed), which no reader should take for a measurement. Series of one `label` across panels share their style.
     """
 
@@ -108,9 +108,8 @@ def _draw(axis: Axes, panel: Panel, styles: dict[str, LineStyle]) -> None:
 
 def _draw_line(axis: Axes, line: Series, style: LineStyle | None) -> None:
     if line.kind == "theory" or style is None:
-        axis.plot(
-            line.x, line.y, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)), label=line.label, zorder=3.5
-        )
+        # Broad and pale below the measured line, so that both are seen where they agree.
+        axis.plot(line.x, line.y, color=COLOURS["shade"], alpha=0.45, linewidth=5.5, label=line.label, zorder=2)
         return
     hollow = line.kind == "extrapolated"
     axis.plot(

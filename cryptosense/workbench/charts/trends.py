@@ -26,7 +26,9 @@ _POINTS = 400
 class Trend:
     """Readings over time with the slope fitted to them (None: too few readings).
 
-    `margin` is the steepest growth per second that still counts as flat, in the same unit as the readings.
+    `margin` is the steepest growth per second that still counts as flat, in the same unit as the readings. A series
+    against something else than time says so in `x_label`, and in `per` the name and size of the step that growth is
+    told for.
     """
 
     label: str
@@ -35,6 +37,8 @@ class Trend:
     values: Sequence[float]
     slope: Slope | None
     margin: float | None = None
+    x_label: str = "seconds"
+    per: tuple[str, float] = ("min", 60.0)
 
 
 def trends(name: str, title: str, series: Sequence[Trend]) -> Chart:
@@ -56,7 +60,7 @@ def _draw(axis: Axes, trend: Trend, style: LineStyle) -> None:
     axis.plot(seconds[kept], values[kept], style.marker, color=style.colour, markersize=2, alpha=0.55, zorder=2)
     axis.set_title(f"{trend.label} ({trend.unit})")
     sample_note(axis, int(seconds.size))
-    axis.set_xlabel("seconds")
+    axis.set_xlabel(trend.x_label)
     fitted = trend.slope
     if fitted is None:
         return
@@ -85,9 +89,10 @@ def _figures(trend: Trend) -> str:
     fitted = trend.slope
     if fitted is None:
         return "too few readings"
-    rate = f"{figure_text(fitted.per_second * 60)} {trend.unit}/min"
-    interval = f"95 %: {figure_text(fitted.low * 60)} to {figure_text(fitted.high * 60)}"
-    margin = "" if trend.margin is None else f"\nflat under {figure_text(trend.margin * 60)}"
+    step, size = trend.per
+    rate = f"{figure_text(fitted.per_second * size)} {trend.unit}/{step}"
+    interval = f"95 %: {figure_text(fitted.low * size)} to {figure_text(fitted.high * size)}"
+    margin = "" if trend.margin is None else f"\nflat under {figure_text(trend.margin * size)}"
     return f"{rate} ({interval}){margin}"
 
 

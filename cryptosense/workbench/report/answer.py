@@ -22,7 +22,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`word` is Go, No-go or Not yet; `why` is one sentence."""
+    """`word` is Go (or, when parts of the plan were not run, Go as far as tested), No-go or Not yet.
+
+    `why` is one sentence.
+    """
 
     verdict: Verdict
     word: str
@@ -39,7 +42,10 @@ def answer(results: RunResults, plan: PlanAnswers) -> Answer:
         )
     )
     why = {Verdict.HOLDS: _go, Verdict.VIOLATED: _no_go, Verdict.UNDECIDED: _not_yet}[results.verdict]
-    return Answer(results.verdict, WORDS[results.verdict], why(results, plan, troubles), troubles)
+    word = WORDS[results.verdict]
+    if results.verdict is Verdict.HOLDS and _open_items(plan):
+        word = f"{word}, as far as tested"
+    return Answer(results.verdict, word, why(results, plan, troubles), troubles)
 
 
 def counting(results: RunResults) -> list[ClaimResult]:
@@ -72,12 +78,16 @@ def _go(results: RunResults, plan: PlanAnswers, _: tuple[Trouble, ...]) -> str:
         f"{counted(len(results.experiments), 'experiment')} {_plural(len(promises), 'holds', 'hold')}"
         f"{caught if controls else ', though no control was run to show that they can fail'}"
     )
-    missing = sum(row.standing is Standing.NOT_RUN for row in plan.checklist)
+    missing = _open_items(plan)
     if missing:
         told += (
             f"; this selection of experiments leaves {missing} of the plan's {len(plan.checklist)} checklist items open"
         )
     return f"{told[0].upper()}{told[1:]}."
+
+
+def _open_items(plan: PlanAnswers) -> int:
+    return sum(row.standing is Standing.NOT_RUN for row in plan.checklist)
 
 
 def _no_go(results: RunResults, _: PlanAnswers, troubles: tuple[Trouble, ...]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cryptosense.workbench.plan_lists import CHECKLIST
 from cryptosense.workbench.report.answer import Answer, answer
 from cryptosense.workbench.report.plan import Standing, answer_plan
 from cryptosense.workbench.results import RESULTS, RunResults
@@ -32,7 +33,7 @@ def with_first_claim(results: RunResults, experiment: str, **changes: object) ->
 
 def test_a_holding_run_says_go_with_its_counts(make_run):
     told = answer_of(results_of(make_run("holding")))
-    assert told.word == "Go"
+    assert told.word == "Go, as far as tested"
     assert told.why.startswith("All 29 claims of 3 experiments hold, and both deliberately flawed controls were caught")
     assert told.troubles == ()
 
@@ -40,6 +41,16 @@ def test_a_holding_run_says_go_with_its_counts(make_run):
 def test_a_go_says_what_the_selection_left_open(make_run):
     told = answer_of(results_of(make_run("holding")))
     assert "leaves 5 of the plan's 26 checklist items open" in told.why
+
+
+def test_a_go_without_reserve_needs_every_item_of_the_plan(make_run):
+    results = results_of(make_run("holding"))
+    first = results.experiments[0]
+    every = tuple(item.id for item in CHECKLIST)
+    claims = (first.claims[0].model_copy(update={"source": every}), *first.claims[1:])
+    whole = results.model_copy(update={"experiments": (first.model_copy(update={"claims": claims}),)})
+    assert answer_of(whole).word == "Go"
+    assert "open" not in answer_of(whole).why
 
 
 def test_a_violated_run_says_no_go_and_names_the_claim_with_its_figures(make_run):

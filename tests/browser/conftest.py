@@ -1,0 +1,55 @@
+"""A real Chromium for the tests beside it, and the sample runs of the report's own tests."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_SAMPLES = Path(__file__).parents[1] / "workbench" / "report" / "sample_runs.py"
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """A headless browser for the whole session; skips where there is none."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("not installed: chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        pytest.skip("not installed: playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def written_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`written_run("violated")` gives the folder of such a run with its report, made once."""
+    from cryptosense.workbench.report import write_report
+
+    spec = importlib.util.spec_from_file_location("sample_runs", _SAMPLES)
+    assert spec is not None
+    assert spec.loader is not None
+    samples = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(samples)
+
+    @cache
+    def written(kind: str) -> Path:
+        folder = samples.make_run(tmp_path_factory.mktemp("runs") / kind, kind)
+        write_report(folder)
+        return folder
+
+    return written
