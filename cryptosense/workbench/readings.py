@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import aiohttp
 import psutil
 
-from cryptosense.workbench.deployment import Deployment, Instance
+from cryptosense.workbench.deployment import Deployment, Instance, Store
 from cryptosense.workbench.history import Recorder, SpanKind
 from cryptosense.workbench.target import Target
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?P<labels>\{[^}]*\})? (?P<value>\S+)", re.MULTILINE)
+
+_BUFFERS = ("mem_clients_normal", "mem_clients_slaves", "mem_replication_backlog", "mem_aof_buffer")
 
 Reading = Callable[[], Awaitable[None]]
 
@@ -46,8 +48,8 @@ def upstream_calls(recorder: Recorder, deployment: Deployment, coins: Sequence[s
     return read
 
 
-def service_counter(recorder: Recorder, target: Target, metric: str, name: str) -> Reading:
-    """Reads the Prometheus counter `metric` of every instance, its labels summed, as observation `name`."""
+def service_counter(recorder: Recorder, target: Target, metric: str, name: str, **labels: str) -> Reading:
+    """Reads the Prometheus figure `metric` of every instance, its labels summed, as observation `name`."""
     route = target.profile.health.metrics
 
     async def read() -> None:
@@ -57,7 +59,7 @@ def service_counter(recorder: Recorder, target: Target, metric: str, name: str) 
         for url, page in zip(target.urls, pages, strict=True):
             value = None if page is None else sample_of(page, metric)
             if value is not None:
-                recorder.observe(name, value, instance=url)
+                recorder.observe(name, value, instance=url, **labels)
 
     return read
 
@@ -87,6 +89,21 @@ def processes(recorder: Recorder, instances: Sequence[Instance], *, phase: str) 
                 with process.oneshot():
                     recorder.observe("process.rss", process.memory_info().rss, **labels)
                     recorder.observe("process.descriptors", process.num_fds(), **labels)
+
+    return read
+
+
+def store_memory(recorder: Recorder, store: Store | None, *, phase: str) -> Callable[[int], Awaitable[None]]:
+    """A function that reads `store.memory`, the bytes that the primary uses for data and its own, as sweep number n.
+
+    Connections' buffers are left out: they follow the load and not what is kept.
+    """
+
+    async def read(sweep: int) -> None:
+        if store is not None:
+            memory = await store.info("memory")
+            buffers = sum(int(memory.get(name, 0)) for name in _BUFFERS)
+            recorder.observe("store.memory", int(memory["used_memory"]) - buffers, phase=phase, sweep=str(sweep))
 
     return read
 

@@ -29,10 +29,10 @@ def series_per_visitor(history: History, name: str, *, visit: str, phase: str) -
     return visitors, [sum(value for _, value in readings) for readings in whole]
 
 
-def growth_per_visitor(history: History, name: str, *, visit: str, phase: str) -> Slope | None:
-    """The figure's slope per visitor; None with too few readings."""
+def growth_per_visitor(history: History, name: str, *, visit: str, phase: str, scale: float = 1.0) -> Slope | None:
+    """The figure's slope per visitor, the figure divided by `scale` first; None with too few readings."""
     visitors, values = series_per_visitor(history, name, visit=visit, phase=phase)
-    return slope(visitors, values) if len(visitors) >= 8 else None
+    return slope(visitors, [value / scale for value in values]) if len(visitors) >= 8 else None
 
 
 def flat(name: str, *, visit: str, phase: str, margin: float, unit: str) -> Checker:
