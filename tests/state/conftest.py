@@ -1,11 +1,12 @@
 """Servers and backends for the tests of the state. Each server is started by the test run and belongs to it alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytest
 
@@ -19,7 +20,14 @@ from cryptosense.workbench.topology.process import kill_together
 from cryptosense.workbench.topology.sentinel import SentinelStore, start_sentinel
 from cryptosense.workbench.topology.servers import Server, find_server, start_standalone
 
+T = TypeVar("T")
 REDIS_7 = Path("/usr/bin/redis-server")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs it on a thread of its own: a fixture may be asked for by a test whose loop is running already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 @dataclass(frozen=True)
@@ -68,32 +76,32 @@ def record() -> Record:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = asyncio.run(start_standalone(tmp_path_factory.mktemp("valkey")))
+    server = run(start_standalone(tmp_path_factory.mktemp("valkey")))
     yield server
-    asyncio.run(server.kill())
+    run(server.kill())
 
 
 @pytest.fixture(scope="session")
 def redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not REDIS_7.exists():
         pytest.skip(f"not installed: {REDIS_7}")
-    server = asyncio.run(start_standalone(tmp_path_factory.mktemp("redis7"), program=find_server(REDIS_7)))
+    server = run(start_standalone(tmp_path_factory.mktemp("redis7"), program=find_server(REDIS_7)))
     yield server
-    asyncio.run(server.kill())
+    run(server.kill())
 
 
 @pytest.fixture(scope="session")
 def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelStore]:
-    store = asyncio.run(start_sentinel(tmp_path_factory.mktemp("sentinel")))
+    store = run(start_sentinel(tmp_path_factory.mktemp("sentinel")))
     yield store
-    asyncio.run(kill_together(store.servers))
+    run(kill_together(store.servers))
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterStore]:
-    store = asyncio.run(start_cluster(tmp_path_factory.mktemp("cluster"), replicas=0))
+    store = run(start_cluster(tmp_path_factory.mktemp("cluster"), replicas=0))
     yield store
-    asyncio.run(kill_together(store.servers))
+    run(kill_together(store.servers))
 
 
 @pytest.fixture
