@@ -57,18 +57,17 @@ class SavedExperiment:
         """The verdicts alone, without figures: the same on every run that comes out the same."""
         return outcome_lines(self.name, self._judged.verdict, self._judged.claims)
 
-    def chart(self, name: str) -> Picture:
-        """One chart of the experiment.
+    def chart(self, name: str) -> Picture | Lines:
+        """One chart of the experiment; a sentence where this run drew none of that name.
 
-        Raises:
-            UsageError: there is none of that name; the message names those that there are.
+        Which charts there are can depend on the parameters, so a missing one is no error.
         """
         for chart in self._judged.charts:
             if chart.name == name:
                 return Picture(chart, self.folder)
         there = ", ".join(chart.name for chart in self._judged.charts) or "none"
         why = f" ({self._judged.reason})" if self._judged.reason else ""
-        raise UsageError(f"{self.name} has no chart {name!r}; it has {there}{why}")
+        return Lines(f"This run of {self.name} has no chart {name!r}; it has {there}{why}.")
 
     @property
     def history(self) -> History:

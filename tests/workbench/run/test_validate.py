@@ -89,6 +89,9 @@ def test_a_saved_run_opens_as_data_frames(finished):
     assert set(frame.outcome) == {"ok"}
     assert list(run["tiny"].spans().name) == ["stepping"]
     assert "HOLDS" in repr(run)
+    assert repr(run["tiny"].chart("steps")) == "Steps. 6 steps"
+    # Which charts there are may depend on the parameters, so a cell that asks in vain must not fail the notebook.
+    assert "has no chart 'stepz'; it has steps" in repr(run["tiny"].chart("stepz"))
 
 
 @pytest.mark.end_to_end
