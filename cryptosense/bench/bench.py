@@ -11,6 +11,7 @@ import redis.asyncio
 
 from cryptosense.bench.peers import missing_peers
 from cryptosense.bench.race import Contender
+from cryptosense.errors import CouldNotStart
 from cryptosense.settings import RedisSettings
 from cryptosense.state.catalog import open_redis
 from cryptosense.state.contracts import StateSet
@@ -58,6 +59,8 @@ async def open_bench(*, calls: int, rounds: int) -> AsyncIterator[Bench]:
             address = RedisSettings(kind="standalone", nodes=(("127.0.0.1", server.port),))
             opened = open_redis(address, prefix=PREFIX, budget_ms=5_000, client_name="bench")
             try:
+                if not await opened.wait_ready(10):
+                    raise CouldNotStart("the bench's own server does not answer")
                 yield Bench(
                     url=f"redis://127.0.0.1:{server.port}",
                     server=plain,

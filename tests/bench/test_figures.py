@@ -1,0 +1,96 @@
+"""The bench's arithmetic: ratios, goals, regressions and bends, each shown to say yes and to say no."""
+
+import pytest
+
+from cryptosense.bench.growth import bends
+from cryptosense.bench.race import Contender, race, ratio
+from cryptosense.bench.regression import load_baseline, regressions, write_baseline
+from cryptosense.bench.report import as_document, draw
+from cryptosense.bench.rows import OURS, Better, Entry, Goal, Row, exact
+
+
+def row(figure, *, goal=0.5, better=Better.LOWER, low=None, high=None):
+    measured = exact(figure)
+    if low is not None:
+        measured = type(measured)(figure, low, high, 9)
+    return Row("row", "a row", "× floor", [Entry(OURS, measured), Entry("peer", exact(1.2))], Goal(goal, better))
+
+
+async def test_every_contender_runs_in_every_round():
+    seen = []
+
+    def contender(name):
+        async def call(number):
+            seen.append((name, number))
+
+        return Contender(name, call)
+
+    laps = await race([contender("a"), contender("b")], tasks=3, calls=7, rounds=4)
+    assert {name: len(found) for name, found in laps.items()} == {"a": 4, "b": 4}
+    assert sorted(seen) == sorted((name, number) for name in "ab" for number in range(7) for _ in range(5))
+
+
+def test_a_ratio_pairs_the_rounds_so_that_drift_cancels():
+    drifting = [1.0, 2.0, 4.0, 8.0, 16.0]
+    found = ratio([2 * lap for lap in drifting], drifting)
+    assert found.low == found.median == found.high == 2.0
+    assert found.rounds == 5
+
+
+def test_an_interval_widens_with_the_noise():
+    quiet = ratio([1.0, 1.01, 0.99, 1.0, 1.02] * 3, [1.0] * 15)
+    noisy = ratio([0.5, 1.5, 0.7, 1.3, 1.0] * 3, [1.0] * 15)
+    assert noisy.high - noisy.low > quiet.high - quiet.low
+
+
+@pytest.mark.parametrize(
+    ("figure", "better", "reached"),
+    [(0.4, Better.LOWER, True), (0.6, Better.LOWER, False), (0.6, Better.HIGHER, True), (0.4, Better.HIGHER, False)],
+)
+def test_a_goal_is_reached_on_its_own_side(figure, better, reached):
+    assert row(figure, better=better).reached is reached
+
+
+def test_a_row_without_a_goal_reaches_nothing():
+    assert Row("row", "a row", "bytes", [Entry(OURS, exact(1))]).reached is None
+
+
+@pytest.mark.parametrize(
+    ("now", "better", "worse"),
+    [
+        ((0.30, 0.28, 0.32), Better.LOWER, False),
+        ((0.60, 0.55, 0.65), Better.LOWER, True),
+        ((0.60, 0.30, 0.90), Better.LOWER, False),  # too noisy to tell
+        ((0.90, 0.88, 0.92), Better.HIGHER, False),
+        ((0.10, 0.09, 0.11), Better.HIGHER, True),
+    ],
+)
+def test_a_regression_needs_an_effect_beyond_both_intervals(tmp_path, now, better, worse):
+    before = row(0.30, better=better, low=0.28, high=0.32)
+    write_baseline([before], tmp_path / "baseline.json")
+    median, low, high = now
+    found = regressions([row(median, better=better, low=low, high=high)], load_baseline(tmp_path / "baseline.json"))
+    assert bool(found) is worse
+    if worse:
+        assert "row: was 0.3" in str(found[0])
+
+
+def point(value, median, *, axis="identities"):
+    return {"axis": axis, "value": value, "ratio": median, "low": median * 0.95, "high": median * 1.05, "bytes": None}
+
+
+def test_an_axis_bends_where_the_ratio_grows():
+    level = [point(1_000, 0.3), point(10_000, 0.31), point(100_000, 0.3)]
+    bent = [point(1, 0.3, axis="concurrency"), point(512, 0.9, axis="concurrency")]
+    assert bends([*level, *bent]) == ["concurrency"]
+
+
+def test_an_axis_that_gets_cheaper_does_not_bend():
+    assert bends([point(1, 1.0), point(64, 0.3), point(512, 0.31)]) == []
+
+
+def test_the_chart_and_the_document_carry_every_row():
+    rows = [row(0.4), row(0.9, better=Better.HIGHER)]
+    document = as_document(rows, [], seconds=1.0)
+    assert [kept["reached"] for kept in document["rows"]] == [True, True]
+    assert len(draw(rows).axes[0].get_yticks()) == 2
