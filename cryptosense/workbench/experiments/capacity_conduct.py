@@ -1,0 +1,182 @@
+"""How `capacity` goes about it: a driver puts identities into a store, step by step, and tells what each costs.
+
+The driver (`cryptosense.bench.populate`) writes through the service's own state, so that what is measured is what the
+service keeps; the workbench itself may not know that state, and starts the driver as a program.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from cryptosense.errors import CouldNotStart
+from cryptosense.workbench.deployment import DeploymentPlan, StoreKind
+from cryptosense.workbench.experiment import Lab, Parameters
+from cryptosense.workbench.history import Recorder, SpanKind
+from cryptosense.workbench.readings import watched_machine
+
+USER = ("csrf", "session", "limit-log")
+"""What one signed-in user leaves in the store: a token, a session with its index, a limiter's record."""
+
+OTHERS = ("limit-gcra", "limit-counter")
+ANSWER_S = 300.0
+_FULL, _FULL_FIRST = 100, 500_000_000  # a client at its limit of 100; identities that nobody else has
+
+
+class CapacityParameters(Parameters):
+    identities: tuple[int, ...] = Field(
+        default=(1_000, 10_000, 30_000), description="users put into one server, each step counted with those before it"
+    )
+    cluster_identities: tuple[int, ...] = Field(
+        default=(1_000, 10_000), description="users put into a Cluster of three primaries; none leaves it out"
+    )
+    full_clients: int = Field(default=100, ge=10, description="clients filled to their limit of 100 admissions")
+    denied: int = Field(default=300, ge=10, description="requests of each such client that are then denied")
+    extrapolate_to: int = Field(default=1_000_000_000, ge=1_000, description="users up to which the rest is reckoned")
+    shard_gb: float = Field(default=25.0, gt=0, description="memory of one shard in GB, for reckoning their number")
+
+    @field_validator("identities", "cluster_identities")
+    @classmethod
+    def _growing(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in zip((0, *numbers), numbers, strict=False)):
+            raise ValueError("numbers of identities are positive and grow from step to step")
+        return numbers
+
+    @field_validator("identities")
+    @classmethod
+    def _two_steps(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(numbers) < 2:
+            raise ValueError("two numbers of identities at least, so that a bend would show")
+        return numbers
+
+
+class Driver:
+    """The populating program; one question at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    async def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Its answer.
+
+        Raises:
+            CouldNotStart: it ended, or did not answer within `ANSWER_S`; with the end of its log.
+        """
+        if self._process.stdin is None or self._process.stdout is None:
+            raise CouldNotStart("the driver of the state has no pipes")
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            await self._process.stdin.drain()
+        line = b""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                line = await self._process.stdout.readline()
+        if not line:
+            words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+            raise CouldNotStart("the driver of the state did not answer: " + " ".join(words))
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def driver(url: str, folder: Path, name: str) -> AsyncIterator[Driver]:
+    """Runs the driver against the store; it ends with its input, so with this process at the latest.
+
+    The URL, which may hold a password, travels over the pipe and not on the command line.
+    """
+    log = folder / f"populate-{name}.log"
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "cryptosense.bench.populate",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=output,
+        )
+    try:
+        started = Driver(process, log)
+        await started.ask({"redis_url": url})
+        yield started
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def conduct_capacity(given: CapacityParameters, lab: Lab) -> None:
+    """One server first, then a Cluster; each is filled and never emptied."""
+    async with watched_machine(lab.recorder):
+        await _measure(given, lab, StoreKind.STANDALONE, given.identities)
+        if given.cluster_identities:
+            await _measure(given, lab, StoreKind.CLUSTER, given.cluster_identities)
+
+
+async def _measure(given: CapacityParameters, lab: Lab, kind: StoreKind, steps: Sequence[int]) -> None:
+    plan = DeploymentPlan(label=kind.value, instances=1, store=kind)
+    async with lab.deploy(plan) as deployment:
+        if deployment.store is None or not deployment.store.servers:
+            reason = "identities are put only into a store that the run started, never into somebody's own"
+            lab.recorder.observe("skipped", 1.0, phase="capacity", reason=reason)
+            return
+        async with driver(deployment.store.url, lab.folder, kind.value) as program:
+            with lab.recorder.span(SpanKind.PHASE, f"{kind.value}"):
+                await _fill(lab, program, kind.value, steps)
+                if kind is StoreKind.STANDALONE:
+                    await _fill_limits(given, lab, program)
+
+
+async def _fill(lab: Lab, program: Driver, store: str, steps: Sequence[int]) -> None:
+    """Whole users, up to each number in turn."""
+    before = 0
+    for number in steps:
+        lab.progress.phase(f"{number:,} users on {store}", expected_seconds=(number - before) / 8_000)
+        answer = await program.ask({"what": USER, "first": before, "last": number})
+        lab.progress.advance(len(USER) * (number - before))
+        before = number
+        _record(lab.recorder, answer, store, number)
+        lab.recorder.observe(
+            "capacity.bytes", answer["bytes"] / number, what="user", store=store, identities=str(number)
+        )
+        lab.recorder.observe(
+            "capacity.commands", answer["scripts"] / number, what="user", store=store, identities=str(number)
+        )
+        lab.recorder.observe(
+            "capacity.server_us",
+            answer["server_us"] / answer["scripts"],
+            what="user",
+            store=store,
+            identities=str(number),
+        )
+        for shard, keys in enumerate(answer["keys"]):
+            share = keys / sum(answer["keys"])
+            labels = {"what": "user", "store": store, "identities": str(number), "shard": str(shard)}
+            lab.recorder.observe("capacity.shard_share", share, **labels)
+
+
+async def _fill_limits(given: CapacityParameters, lab: Lab, program: Driver) -> None:
+    """Other algorithms' records, then clients at their limit, then the same clients after many denials."""
+    lab.progress.phase("clients at their limit", expected_seconds=3)
+    first, last = _FULL_FIRST, _FULL_FIRST + given.full_clients
+    for what in OTHERS:
+        answer = await program.ask({"what": [what], "first": 0, "last": given.full_clients})
+        _record(lab.recorder, answer, "standalone", given.full_clients)
+    for name, each in (("limit-full", _FULL), ("limit-denied", given.denied)):
+        answer = await program.ask({"what": ["limit-full"], "first": first, "last": last, "each": each})
+        size = answer["key_bytes"]["limit-full"]
+        labels = {"what": name, "store": "standalone", "identities": str(given.full_clients)}
+        lab.recorder.observe("capacity.bytes", size, **labels)
+        lab.progress.advance(each * given.full_clients)
+
+
+def _record(recorder: Recorder, answer: Mapping[str, Any], store: str, number: int) -> None:
+    for what, size in answer["key_bytes"].items():
+        recorder.observe("capacity.bytes", size, what=what, store=store, identities=str(number))
