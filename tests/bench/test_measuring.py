@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from cryptosense.bench.web import _serving
 @pytest.fixture
 async def bench():
     async with open_bench(calls=64, rounds=1) as opened:
-        yield opened
+        yield replace(opened, without_peers=True)  # the peers' clients cannot be closed
 
 
 @pytest.mark.end_to_end
