@@ -225,7 +225,11 @@ class Shop:
         lease, fence = f"{key}:lease", secrets.token_hex(8)
         while "stampede" not in self.flaws:
             if await self.redis.set(lease, fence, nx=True, px=5000):
-                break
+                # Somebody may have stored between our miss and our lease.
+                if (held := await self.redis.get(key)) is None:
+                    break
+                await self.redis.delete(lease)
+                return held
             await asyncio.sleep(0.02)
             if (held := await self.redis.get(key)) is not None:
                 return held
