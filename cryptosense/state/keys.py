@@ -15,8 +15,10 @@
 
 `cs:` stands for the configured prefix, which every key and channel carries. The braces are Redis Cluster's hash tag:
 what one script touches has the same tag, so it lies on one shard. Every part that comes from outside is escaped: any
-byte of its UTF-8 form but `A-Z a-z 0-9 _ . - @ ,` becomes `%XX`, so that no user can name a separator, a brace or a
-glob. A part longer than `LONGEST_PART` is written as `~` and its SHA-256, which bounds a key's length.
+byte of its UTF-8 form but `A-Z a-z 0-9 _ . - @ , :` becomes `%XX`. Nobody can
+write a brace or a glob, so nobody can reach another key: what he names stands within the braces, or last. A part longer
+than `LONGEST_PART` is written as `~` and its SHA-256, which bounds a key's length; an empty one as `~` alone, since
+empty braces are no hash tag.
 """
 
 import re
@@ -28,7 +30,7 @@ from cryptosense.errors import ConfigurationError
 
 DEFAULT_PREFIX = "cs:"
 LONGEST_PART = 512
-_KEPT = "@,"  # beside letters, digits and `_.-`; quote keeps `~` too, which is the digest's mark here
+_KEPT = "@,:"  # beside letters, digits and `_.-`; quote keeps `~` too, which is the digest's mark here
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -46,13 +48,17 @@ def checked_prefix(prefix: str) -> str:
 @lru_cache(maxsize=4096)
 def part(text: str) -> str:
     """`text` as it stands in a key."""
+    if not text:
+        return "~"
     escaped = quote(text, safe=_KEPT, errors="surrogatepass").replace("~", "%7E")
     return escaped if len(escaped) <= LONGEST_PART else _digest(text)
 
 
 def text(escaped: str) -> str:
     """What `part` was made from; a long one is lost, and comes back as its `~` digest."""
-    return escaped if escaped.startswith("~") else unquote(escaped, errors="surrogatepass")
+    if escaped.startswith("~"):
+        return "" if escaped == "~" else escaped
+    return unquote(escaped, errors="surrogatepass")
 
 
 def known_as(original: str) -> str:

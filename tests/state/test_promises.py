@@ -117,7 +117,7 @@ async def test_rate_4_a_clients_bytes_are_bounded_by_the_limit_and_expire(server
         await opened.state.windows.forget("user:123456")
         for algorithm in Algorithm:
             quota = Quota(100, 900_000, algorithm)
-            key = f"cs:rate:{algorithm.value}:{{user%3A123456}}"
+            key = f"cs:rate:{algorithm.value}:{{user:123456}}"
             for number in range(100):
                 assert (await opened.state.windows.admit("user:123456", quota, decision(number))).admitted
             full = await client.memory_usage(key)
@@ -296,7 +296,7 @@ async def test_data_1_every_key_carries_the_prefix_and_an_expiry(tools, own_serv
             assert len(keys) == 9
             for key in keys:
                 assert key.startswith("mine:")
-                assert re.fullmatch(r"mine:[a-z:]+\{u%7B%2A%7Dser%3A1%20%0A\}[A-Za-z0-9:%]*", key), key
+                assert re.fullmatch(r"mine:[a-z:]+\{u%7B%2A%7Dser:1%20%0A\}[A-Za-z0-9:%]*", key), key
                 assert await client.pttl(key) > 0, key
 
 
