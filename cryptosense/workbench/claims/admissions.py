@@ -130,12 +130,13 @@ def never_denied_with_room(
     *,
     phase: str | None = None,
     limit: Limit | None = None,
+    spare_outages: bool = False,
     kinds: Sequence[str] = ("limit.probe",),
 ) -> Checker:
     """RATE-1, RATE-2: a request is denied only when the limit's worth of admissions may lie in the window before it.
 
-    Requests without an answer may have been admitted. Denials that a fault touches (up to one window after its cure)
-    are left out: an insurance may be at work there.
+    Requests without an answer may have been admitted. With `spare_outages`, denials that a fault touches (up to one
+    window after its cure) are left out: an insurance may be at work there.
     """
 
     def check(history: History) -> Finding:
@@ -143,7 +144,7 @@ def never_denied_with_room(
         if isinstance(found, Finding):
             return found
         bound, window = found.limit.limit, found.limit.window_s
-        faults = [(span.started_at, span.ended_at + window) for span in history.spans(SpanKind.FAULT)]
+        faults = [(span.started_at, span.ended_at + window) for span in history.spans(SpanKind.FAULT) if spare_outages]
         judged, wrong = 0, list[tuple[int, Operation]]()
         for operations in found.budgets.values():
             counted = [item for item in operations if admitted(item) or may_be_applied(item)]

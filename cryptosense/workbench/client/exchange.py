@@ -24,13 +24,15 @@ def digest(secret: str | bytes) -> str:
 class Reply:
     """An exchange as it was recorded, and what the caller may need of the answer itself.
 
-    `body` is the parsed JSON, None where there was none; `successor` the CSRF token to present next.
+    `body` is the parsed JSON, None where there was none; `text` what was not JSON; `successor` the CSRF token to
+    present next.
     """
 
     operation: Operation
     body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     successor: str | None = field(default=None, repr=False)
+    text: str = field(default="", repr=False)
 
     @property
     def status(self) -> int | None:
@@ -80,7 +82,7 @@ async def _send(
         status=response.status_code,
         got=facts_of(begun.kind, profile, response, body, successor, name=digest),
     )
-    return Reply(operation, body, response.headers, successor)
+    return Reply(operation, body, response.headers, successor, response.text if body is None else "")
 
 
 def _parsed(response: httpx.Response) -> Any:

@@ -94,7 +94,9 @@ def test_rate_1_no_denial_is_undecided_and_one_in_an_outage_is_left_out(written)
     assert written.judged(ROOM).verdict is Verdict.UNDECIDED
     written.fault(0.9, 1.2)
     written.probe(1, 1.1, 429)
-    assert written.judged(ROOM).verdict is Verdict.UNDECIDED
+    spared = admissions.never_denied_with_room("api", limit=LIMIT, spare_outages=True)
+    assert written.judged(spared).verdict is Verdict.UNDECIDED
+    assert written.judged(ROOM).verdict is Verdict.VIOLATED
 
 
 def steady(history, pattern):

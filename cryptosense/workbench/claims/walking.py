@@ -1,0 +1,152 @@
+"""Claims about a walk through the migration's stages.
+
+Observations: `flip.seconds` and `flip.restarts` (label `flip`), `rollback.debt` (labels `before`, `service`),
+`state.differences` (labels `before`, `service`, `kind`), `log.errors` (labels `phase`, `instance`).
+"""
+
+from collections.abc import Sequence
+
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.csrf_model import Guard, guard_of
+from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, skip_reason, told
+from cryptosense.workbench.history import History, Observation, Operation, SpanKind
+
+
+def walked_without_restart(flips: Sequence[str], *, phase: str) -> Checker:
+    """STAGE-1: every flip was reached, each by the process that was running."""
+
+    def check(history: History) -> Finding:
+        seconds = {reading.labels["flip"]: reading.value for reading in history.observations("flip.seconds")}
+        if not seconds:
+            return undecided(skip_reason(history, phase) or "no stage was switched", expected=len(flips), unit="flips")
+        restarts = [reading for reading in history.observations("flip.restarts") if reading.value]
+        reached = [name for name in flips if name in seconds]
+        unit, samples = "flips without a restart", len(seconds)
+        if len(reached) < len(flips) or restarts:
+            missing = ", ".join(name for name in flips if name not in seconds) or "none"
+            reason = (
+                f"{len(reached)} of {len(flips)} flips were reached ({missing} missing), {len(restarts)} by a restart"
+            )
+            return convicted(
+                reason, [], expected=len(flips), observed=len(reached) - len(restarts), unit=unit, samples=samples
+            )
+        reason = f"all flips were reached, the slowest in {max(seconds.values()):.2f} s"
+        return acquitted(reason, expected=len(flips), observed=len(reached), unit=unit, samples=samples)
+
+    return check
+
+
+def unnoticed_while_other_side_fails(*, phase: str) -> Checker:
+    """STAGE-2: while the side that does not count fails, nobody is refused or left without an answer."""
+
+    def check(history: History) -> Finding:
+        faults = history.spans(SpanKind.FAULT)
+        asked = [
+            operation
+            for operation in history.operations(phase=phase)
+            if any(
+                operation.completed_at >= fault.started_at and operation.invoked_at <= fault.ended_at
+                for fault in faults
+            )
+        ]
+        if not asked:
+            return nothing_to_judge(history, phase, "request during the failure of the other side", expected=0)
+        failed = [item for item in asked if item.status is None or item.status >= 500 or item.status in {401, 403}]
+        if failed:
+            reason = (
+                f"{told(failed[0])} while only the side that does not count was out of order; the usual cause is that "
+                "both writes must succeed, or that the first of them waits for the second without a bound"
+            )
+            return convicted(
+                reason, failed[:1], expected=0, observed=len(failed), unit="failed requests", samples=len(asked)
+            )
+        slowest = max(item.completed_at - item.invoked_at for item in asked)
+        reason = (
+            f"{len(asked)} requests while the other side did not answer, all served, the slowest in {slowest:.2f} s"
+        )
+        return acquitted(reason, expected=0, observed=0, unit="failed requests", samples=len(asked))
+
+    return check
+
+
+def differences_are_counted(service: str, *, before: str, after: str) -> Checker:
+    """STAGE-4: asking for something that one side lacks raises the count of differences of its service."""
+
+    def check(history: History) -> Finding:
+        first, last = (
+            _sum(history.observations("state.differences", before=moment, service=service))
+            for moment in (before, after)
+        )
+        told_at_all = history.observations("state.differences", before=after)
+        read_at_all = history.operations("metrics.read")
+        if not read_at_all or not select(history, "session.use", phase="one-sided"):
+            return undecided("nothing was asked that one side lacks", expected="at least 1")
+        counted = last - first
+        unit, samples = f"differences of {service}", max(1, len(told_at_all))
+        if counted < 1:
+            reason = "a session that only one side knows was asked for while both are compared, and nothing was counted"
+            return convicted(reason, [], expected="at least 1", observed=counted, unit=unit, samples=samples)
+        kinds = {reading.labels.get("kind", "") for reading in told_at_all if reading.labels.get("service") == service}
+        reason = f"{counted:.0f} differences were counted ({', '.join(sorted(kinds))})"
+        return acquitted(reason, expected="at least 1", observed=counted, unit=unit, samples=samples)
+
+    return check
+
+
+def debt_was_told(service: str, *, before: str, phase: str) -> Checker:
+    """STAGE-5: no more tokens were lost in the rollback than the service had said that it would lose.
+
+    `before` is the last reading before memory counted again; what is lost are the refusals of the newest token in
+    `phase`, each of a session that had been left alone since.
+    """
+
+    def check(history: History) -> Finding:
+        debts = history.observations("rollback.debt", before=before, service=service)
+        posts = [post for post in history.operations("csrf.post", phase=phase) if post.sent.get("follows")]
+        if not debts or not posts:
+            return nothing_to_judge(history, phase, "debt, or no session left alone,")
+        debt = _sum(debts)
+        lost = [post for post in posts if guard_of(post) is Guard.REFUSED]
+        unit = "tokens lost"
+        if len(lost) > debt:
+            reason = (
+                f"{len(lost)} of {len(posts)} tokens of sessions left alone were lost in the rollback, where a debt of "
+                f"{debt:.0f} had been told; first {told(lost[0])}"
+            )
+            return convicted(reason, lost, expected=debt, observed=len(lost), unit=unit, samples=len(posts))
+        reason = f"a debt of {debt:.0f} tokens was told, and {len(lost)} of the {len(posts)} left alone were lost"
+        return acquitted(reason, expected=f"at most {debt:.0f}", observed=len(lost), unit=unit, samples=len(posts))
+
+    return check
+
+
+def logs_are_clean(*, phase: str) -> Checker:
+    """The instances' logs tell of no error while the checks after a rollback run."""
+
+    def check(history: History) -> Finding:
+        readings = history.observations("log.errors", phase=phase)
+        if not readings:
+            return undecided(skip_reason(history, phase) or "no log can be read here", expected=0, unit="error lines")
+        worst = max(readings, key=lambda reading: reading.value)
+        total = int(_sum(readings))
+        if total:
+            reason = f"the log of {worst.labels['instance']} tells of {worst.value:.0f} errors after the rollback"
+            return convicted(reason, [], expected=0, observed=total, unit="error lines", samples=len(readings))
+        reason = f"{len(readings)} logs tell of no error"
+        return acquitted(reason, expected=0, observed=0, unit="error lines", samples=len(readings))
+
+    return check
+
+
+def failed_around(history: History, phase: str, start: float, end: float, *, margin_s: float = 0.3) -> tuple[int, int]:
+    """Failed and all requests of the phase that were under way from a little before `start` to a little after `end`."""
+    near: list[Operation] = [
+        item
+        for item in history.operations(phase=phase)
+        if item.completed_at >= start - margin_s and item.invoked_at <= end + margin_s
+    ]
+    return sum(item.status is None or item.status >= 400 for item in near), len(near)
+
+
+def _sum(readings: Sequence[Observation]) -> float:
+    return sum(reading.value for reading in readings)

@@ -1,0 +1,63 @@
+"""The plan's own rollback: the old code again, instance after instance, which is the state in memory and no Redis."""
+
+from cryptosense.workbench.client import Caller
+from cryptosense.workbench.experiments.rollback_walk import check_again
+from cryptosense.workbench.experiments.scenario import Stage
+from cryptosense.workbench.targets.hooks import run_hook
+
+BEFORE, AFTER, ROLLING = "plan before", "plan after", "plan rolling"
+_WITHOUT_REDIS: dict[str, str | None] = {
+    "MIGRATION_STAGE": "off",
+    "MIGRATION_STAGE_FILE": None,
+    "REDIS_URL": None,
+    "REDIS_PASSWORD": None,
+    "REDIS_TLS": None,
+    "REDIS_DB": None,
+}
+
+
+async def roll_back_as_planned(stage: Stage, *, clients: int) -> None:
+    """Clients who each keep to one instance, through a rolling restart to memory, and what is left of them after it."""
+    stage.wire.declare(BEFORE)
+    held = [await _client(stage, number) for number in range(clients)]
+    instances = stage.deployment.instances
+    if stage.wire.target.foreign:
+        await run_hook(stage.wire.target.profile.hooks.rollback or "false")
+    for place, instance in enumerate(instances):
+        instance.change_settings(_WITHOUT_REDIS)
+        await instance.restart()
+        not_yet = {waiting.url for waiting in instances[place + 1 :]}
+        for client in held:
+            if client.home in not_yet:
+                await _live_on(client.caller, client.home, ROLLING)
+        stage.lab.recorder.observe("rolled.back", place + 1, instance=instance.name)
+    for client in held:
+        await _live_on(client.caller, client.home, AFTER)
+    await check_again(stage, "plan again")
+
+
+class _Sticky:
+    """A client and the instance that it keeps to."""
+
+    def __init__(self, caller: Caller, home: str) -> None:
+        self.caller = caller
+        self.home = home
+
+
+async def _client(stage: Stage, number: int) -> _Sticky:
+    home = stage.urls[number % len(stage.urls)]
+    caller = await stage.wire.account(f"plan/s{number}", phase=BEFORE)
+    await caller.fetch_csrf(instance=home)
+    await caller.post_csrf(instance=home)
+    return _Sticky(caller, home)
+
+
+async def _live_on(caller: Caller, home: str, phase: str) -> None:
+    """The newest token tried first; where it is refused, a new one fetched and used, as a browser does."""
+    caller.phase = phase
+    await caller.use_session(instance=home)
+    reply = await caller.post_csrf(instance=home)
+    if reply.status == 403:
+        caller.phase = f"{phase} mended"
+        await caller.fetch_csrf(instance=home)
+        await caller.post_csrf(instance=home)
