@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from cryptosense.workbench.load.headroom import Headroom
 from cryptosense.workbench.load.parts import Row, write_part
@@ -56,6 +57,7 @@ class Generator:
         self._senders: dict[int, Sender] = {}
         self._sent = 0
         self._nonce = itertools.count()
+        self._addresses = {(url, ask.path): URL(url + ask.path) for url in plan.urls for ask in plan.asks}
         self._bodies = [None if ask.body is None else orjson.dumps(ask.body) for ask in plan.asks]
         self._keep = tuple(plan.keep.items())
         self._stopping = asyncio.Event()
@@ -97,15 +99,17 @@ class Generator:
             for number in mine:
                 group.create_task(self._send_in_turn(number, shape, until))
 
-    async def _send_in_turn(self, number: int, shape: ClosedLoop, until: float) -> None:
-        draw = random.Random(self.plan.seed * 1_000_003 + number)
+    async def _send_in_turn(self, place: int, shape: ClosedLoop, until: float) -> None:
+        draw = random.Random(self.plan.seed * 1_000_003 + place)
         weights = [ask.weight for ask in self.plan.asks]
-        sender = self._sender(number % len(self.plan.clients))
+        sender = self._sender(place % len(self.plan.clients))
         for _ in itertools.count() if shape.requests_each is None else range(shape.requests_each):
             if self._sent >= self._share or self._now() >= until:
                 return
             self._sent += 1
-            await self._exchange(sender, draw.choices(range(len(weights)), weights)[0], None)
+            # A draw costs a tenth of the request, so a plan that asks only one thing goes without.
+            number = draw.choices(range(len(weights)), weights)[0] if len(weights) > 1 else 0
+            await self._exchange(sender, number, None)
 
     async def _open(self, shape: OpenLoop, starts_at: float) -> None:
         """Sends when due. Beyond `MOST_UNDER_WAY` it waits, which latency from the intended time does not hide."""
@@ -155,7 +159,9 @@ class Generator:
         if due is not None:
             self.headroom.lags.append(invoked - due)
         try:
-            async with sender.session.request(ask.method, url + ask.path, data=body, headers=headers) as answer:
+            async with sender.session.request(
+                ask.method, self._addresses[url, ask.path], data=body, headers=headers
+            ) as answer:
                 content = await answer.read()
             status = answer.status
             outcome = "ok" if status < 400 else "failed"
