@@ -13,7 +13,7 @@ from cryptosense.workbench.experiments import AnyExperiment
 from cryptosense.workbench.history import Recorder
 from cryptosense.workbench.judging import HISTORY, judge_saved
 from cryptosense.workbench.parameters import plain
-from cryptosense.workbench.progress import ProgressLog
+from cryptosense.workbench.progress import DONE, JUDGING, ProgressLog
 from cryptosense.workbench.results import ExperimentVerdicts, write_json
 from cryptosense.workbench.surroundings import Surroundings
 from cryptosense.workbench.target import Target
@@ -76,10 +76,10 @@ async def conduct_experiment(
     except Exception as error:  # noqa: BLE001 — raised again below, once what there is has been saved and judged
         trouble = error
     progress.fault(None)
-    progress.phase("judging")
+    progress.phase(JUDGING)
     seconds = time.monotonic() - started
     verdicts = judge_saved(experiment, parameters, folder, seconds=seconds, reason=_reason(trouble))
-    progress.phase("done")
+    progress.phase(DONE)
     if trouble is not None:
         raise trouble
     return verdicts

@@ -14,6 +14,9 @@ from typing import Any, Self
 
 PROGRESS = "progress.jsonl"
 
+JUDGING, DONE = "judging", "done"
+"""The phases after an experiment's own: nothing is measured any more, and every process of it has ended."""
+
 _SECONDS_BETWEEN_COUNTS = 0.4
 
 
@@ -26,6 +29,11 @@ class Status:
     expected_seconds: float | None = None
     operations: int = 0
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def measuring(self) -> bool:
+        """Whether company could still disturb a figure."""
+        return self.phase not in {JUDGING, DONE}
 
     def apply(self, change: dict[str, Any]) -> None:
         """Takes over one line of the progress file."""

@@ -129,8 +129,9 @@ class _Run:
             while waiting or self.executions:
                 if self.stop.requested:
                     waiting.clear()
-                while waiting and self._may_start(waiting[0]):
-                    self._start(waiting.pop(0), runtime)
+                while startable := next(filter(self._may_start, waiting), None):
+                    waiting.remove(startable)
+                    self._start(startable, runtime)
                 self._look_after()
                 self.watcher.changed(self.executions)
                 time.sleep(_LOOK_EVERY_S)
@@ -164,10 +165,11 @@ class _Run:
         return result_of(undecided_verdicts(chosen.experiment, chosen.parameters, seconds=0.0, reason=reason))
 
     def _may_start(self, candidate: Chosen) -> bool:
-        running = [execution.chosen for execution in self.executions]
-        if not running:
-            return True
-        return len(running) < SIDE_BY_SIDE and all(one.parallel_safe for one in [candidate, *running])
+        """Alone, beside others that are as unharmed by company, or while the last one is only being judged."""
+        if len(self.executions) >= SIDE_BY_SIDE:
+            return False
+        measuring = [execution.chosen for execution in self.executions if execution.progress.status.measuring]
+        return not measuring or all(one.parallel_safe for one in [candidate, *measuring])
 
     def _start(self, chosen: Chosen, runtime: Path) -> None:
         own_runtime = runtime / str(len(self.results) + len(self.executions))

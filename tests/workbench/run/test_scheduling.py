@@ -1,0 +1,122 @@
+"""Which experiments may share the machine, and when."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cryptosense.workbench import run
+from cryptosense.workbench.execution import Chosen
+from cryptosense.workbench.experiments import AnyExperiment
+from cryptosense.workbench.parameters import choose
+from cryptosense.workbench.progress import Status
+from cryptosense.workbench.run import LONGEST_S, PATIENCE_S, RunRequest
+from cryptosense.workbench.stopping import StopRequest
+from cryptosense.workbench.surroundings import Surroundings
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.started_names: list[str] = []
+
+    def begun(self, *_: object) -> None: ...
+
+    def started(self, execution: Any) -> None:
+        self.started_names.append(execution.chosen.name)
+
+    def changed(self, *_: object) -> None: ...
+
+    def finished(self, *_: object) -> None: ...
+
+
+class Execution:
+    """Runs until the test says otherwise."""
+
+    def __init__(self, chosen: Chosen, *_: object) -> None:
+        self.chosen = chosen
+        self.progress = SimpleNamespace(status=Status(), read=list)
+        self.alive = True
+        self.seconds = 0.0
+        self.asked = ""
+        self.seconds_since_asked = 0.0
+
+    def running(self) -> bool:
+        return self.alive
+
+    def ask_to_stop(self, reason: str) -> None:
+        self.asked = self.asked or reason
+
+    def end(self) -> None:
+        self.alive = False
+
+    def trouble(self) -> str:
+        return f"interrupted: {self.asked}" if self.asked else ""
+
+
+@pytest.fixture
+def make(tiny: AnyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run, "Execution", Execution)
+
+    def named(name: str, *, parallel_safe: bool) -> Chosen:
+        kind = type(name, (type(tiny),), {"name": name, "parallel_safe": parallel_safe})
+        return Chosen(kind(), choose(tiny, {}))
+
+    def made(**parallel_safe: bool) -> Any:
+        chosen = tuple(named(name, parallel_safe=safe) for name, safe in parallel_safe.items())
+        (tmp_path / "run").mkdir()
+        return run._Run(RunRequest(chosen, Surroundings()), tmp_path / "run", {}, Watcher(), StopRequest())
+
+    return made
+
+
+def start_what_may(running: Any, waiting: list[Chosen], tmp_path: Path) -> list[str]:
+    before = len(running.watcher.started_names)
+    while startable := next(filter(running._may_start, waiting), None):
+        waiting.remove(startable)
+        running._start(startable, tmp_path)
+    return running.watcher.started_names[before:]
+
+
+def test_an_experiment_has_the_machine_to_itself_until_it_only_judges(make, tmp_path: Path):
+    running = make(a=False, b=False)
+    waiting = list(running.request.chosen)
+    assert start_what_may(running, waiting, tmp_path) == ["a"]
+    running.executions[0].progress.status.phase = "judging"
+    assert start_what_may(running, waiting, tmp_path) == ["b"]
+
+
+def test_two_that_bear_company_run_side_by_side_and_an_exclusive_one_waits(make, tmp_path: Path):
+    running = make(a=True, b=False, c=True, d=True)
+    waiting = list(running.request.chosen)
+    assert start_what_may(running, waiting, tmp_path) == ["a", "c"]
+    running.executions[0].alive = False
+    running._look_after()
+    # b is next in order, but c still measures; d may join c.
+    assert start_what_may(running, waiting, tmp_path) == ["d"]
+
+
+def test_one_that_hangs_is_asked_to_stop_and_then_ended(make, tmp_path: Path):
+    running = make(a=False)
+    start_what_may(running, list(running.request.chosen), tmp_path)
+    (execution,) = running.executions
+    running._look_after()
+    assert not execution.asked
+    execution.seconds = LONGEST_S["quick"] + 1
+    running._look_after()
+    assert execution.asked == "it took longer than 600 s"
+    assert execution.alive
+    execution.seconds_since_asked = PATIENCE_S + 1
+    running._look_after()
+    running._look_after()
+    assert running.results["a"].reason == "interrupted: it took longer than 600 s"
+    assert running.results["a"].verdict == "UNDECIDED"
+
+
+def test_what_never_began_is_undecided_claim_by_claim(make):
+    running = make(a=False, b=False)
+    running.stop.add("stopped by the user")
+    saved = running.save(finished=True)
+    assert saved.interrupted
+    assert [one.reason for one in saved.experiments] == ["interrupted before it began"] * 2
+    assert all(claim.verdict == "UNDECIDED" for one in saved.experiments for claim in one.claims)
