@@ -38,14 +38,18 @@ def generator_busy(history: History, phase: str) -> float | None:
     return max(readings, default=None)
 
 
-def every_request_answered(kind: str, *, phase: str) -> Checker:
-    """Checks that nothing in the phases of that name failed: each got an answer, and none of 500 or above."""
+def every_request_answered(kind: str, *, phase: str, limited_too: bool = True) -> Checker:
+    """Checks that nothing in the phases of that name failed: each got an answer, and none of 500 or above.
+
+    A 429 is an answer too, unless `limited_too` is false because nobody asked more than the limit allows.
+    """
 
     def check(history: History) -> Finding:
         operations = [op for span in phases(history, phase) for op in history.operations(kind, phase=span.name)]
         if not operations:
             return nothing_to_judge(history, phase, kind, expected=0)
-        bad = [op for op in operations if op.outcome is Outcome.UNKNOWN or op.status is None or op.status >= 500]
+        bad = [op for op in operations if op.status is None or op.status >= 500]
+        bad += [op for op in operations if op.status == 429 and not limited_too]
         if bad:
             ways = Counter("no answer" if op.status is None else str(op.status) for op in bad)
             return convicted(
@@ -100,8 +104,11 @@ def throughput_holds(kind: str, *, phase: str, at_least: float) -> Checker:
     return check
 
 
-def keeps_up(kind: str, *, phase: str, at_least: float) -> Checker:
-    """Checks that of the requests that a schedule wanted sent in the phase, such a share was answered well in it."""
+def keeps_up(kind: str, *, phase: str, at_least: float, patience_s: float = 1.0) -> Checker:
+    """Checks that of the requests that a schedule wanted sent, such a share was answered well within `patience_s`.
+
+    Patience counts from the intended moment, so requests that queue up behind a slow service are not kept up with.
+    """
 
     def check(history: History) -> Finding:
         spans = phases(history, phase)
@@ -109,8 +116,7 @@ def keeps_up(kind: str, *, phase: str, at_least: float) -> Checker:
         if not operations:
             return nothing_to_judge(history, phase, kind, expected=at_least)
         busy = max((generator_busy(history, span.name) or 0.0 for span in spans), default=0.0)
-        end = {span.name: span.ended_at for span in spans}
-        good = [op for op in operations if op.outcome is Outcome.OK and op.completed_at <= end[op.phase]]
+        good = [op for op in operations if op.outcome is Outcome.OK and op.latency <= patience_s]
         share = len(good) / len(operations)
         if share < at_least and busy > BUSY:
             return undecided(f"the generator itself was {busy:.0%} busy", expected=at_least, samples=len(operations))
@@ -120,7 +126,8 @@ def keeps_up(kind: str, *, phase: str, at_least: float) -> Checker:
             round(share, 4),
             "share answered in time",
             len(operations),
-            f"{len(good)} of {len(operations)} scheduled requests were answered well within the phase",
+            f"{len(good)} of {len(operations)} scheduled requests were answered well within {patience_s:g} s of the "
+            "moment when they were due",
         )
         return unless_noisy(finding, history, spans[0].started_at, spans[-1].ended_at)
 

@@ -113,6 +113,9 @@ def test_every_request_answered_allows_refusals_by_the_limiter_and_nothing_else(
         assert finding.verdict is Verdict.VIOLATED
         assert tuple(finding.evidence) == (70,)
     assert check(history(around)).verdict is Verdict.UNDECIDED
+    unlimited = every_request_answered("tokens.read", phase="plan", limited_too=False)
+    assert unlimited(history(around, good)).verdict is Verdict.HOLDS
+    assert unlimited(history(around, good, limited)).verdict is Verdict.VIOLATED
 
 
 def sweep(heaviest: int) -> list[Event]:

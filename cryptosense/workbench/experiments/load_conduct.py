@@ -1,0 +1,177 @@
+"""How `load` goes about it: the plan's own test twice, then steady overload, then sweeps, from generator processes."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import Field, field_validator
+
+from cryptosense.workbench.client import Wire
+from cryptosense.workbench.client.addresses import addresses_available, own_addresses
+from cryptosense.workbench.deployment import Deployment, DeploymentPlan, UpstreamPlan
+from cryptosense.workbench.experiment import Lab, Parameters
+from cryptosense.workbench.history import SpanKind
+from cryptosense.workbench.load import Ask, ClosedLoop, LoadClient, LoadPlan, LoadReport, OpenLoop, drive
+from cryptosense.workbench.readings import watched_machine
+
+_NO_LIMIT = "1000000"
+
+
+class LoadParameters(Parameters):
+    instances: int = Field(default=3, ge=1, le=16, description="service instances behind round robin")
+    users: int = Field(default=100, ge=1, description="users who come at once, as in the plan's load test")
+    requests_each: int = Field(default=10, ge=1, description="requests of each of them")
+    limit: int = Field(default=100, ge=2, description="admissions per window and client; the plan's is 100")
+    window_s: float = Field(default=1.5, gt=0.2, description="length of the window in s; the plan's is 900")
+    overload: float = Field(default=2.0, gt=1, description="what one client asks steadily, as a multiple of its limit")
+    windows: float = Field(default=3.3, ge=3, description="how many windows the overload lasts")
+    background: int = Field(default=8, ge=0, description="requests of others under way during the overload")
+    concurrency: tuple[int, ...] = Field(default=(1, 8, 32), description="requests under way at a time, step by step")
+    closed_s: float = Field(default=1.2, gt=0.2, description="length of each of those steps in s")
+    rates: tuple[float, ...] = Field(default=(0.25, 0.5, 0.75), description="arrival rates, as shares of the best step")
+    open_s: float = Field(default=1.6, gt=0.2, description="length of each of those steps in s")
+    generators: int = Field(default=1, ge=1, le=16, description="processes that make the load")
+
+    @field_validator("concurrency", "rates")
+    @classmethod
+    def _some(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
+        if len(steps) < 2 or min(steps) <= 0:
+            raise ValueError("a sweep has two positive steps or more")
+        return steps
+
+
+def step_name(share: float) -> str:
+    """The phase of an open-loop step."""
+    return f"open {share:.0%}"
+
+
+async def conduct_load(given: LoadParameters, lab: Lab) -> None:
+    """One deployment with the limits under test, one whose limits do not get into the sweeps' way (LOAD-1)."""
+    limits = {"RATE_LIMIT_API_MAX": str(given.limit), "RATE_LIMIT_API_WINDOW_MS": f"{given.window_s * 1000:.0f}"}
+    async with watched_machine(lab.recorder), contextlib.AsyncExitStack() as stack:
+        limited, open_to_all = await asyncio.gather(
+            stack.enter_async_context(lab.deploy(_plan(given, "limited", limits))),
+            stack.enter_async_context(lab.deploy(_plan(given, "unlimited", {"RATE_LIMIT_API_MAX": _NO_LIMIT}))),
+        )
+        async with Wire(limited.target, lab.recorder) as wire:
+            for phase in ("crowd", "one address", "overload"):
+                wire.declare(phase)
+            reader = wire.caller("first reader", phase="warm-up")
+            await reader.read_tokens(*limited.target.profile.cache.ids)
+        await _Load(given, lab, limited).limits()
+        async with Wire(open_to_all.target, lab.recorder) as wire:
+            reader = wire.caller("first reader", phase="warm-up")
+            await reader.read_tokens(*open_to_all.target.profile.cache.ids)
+        await _Load(given, lab, open_to_all).sweeps()
+
+
+def _plan(given: LoadParameters, label: str, settings: Mapping[str, str]) -> DeploymentPlan:
+    """Users are told apart by address, as behind a load balancer that the services are told to believe."""
+    return DeploymentPlan(
+        label=label,
+        instances=given.instances,
+        upstream=UpstreamPlan(latency_ms=(20, 60)),
+        settings={"TRUSTED_PROXIES": "127.0.0.0/8", "LOG_LEVEL": "warning", "TOKENS_TTL_S": "600", **settings},
+    )
+
+
+class _Load:
+    """The phases on one deployment."""
+
+    def __init__(self, given: LoadParameters, lab: Lab, deployment: Deployment) -> None:
+        self._given = given
+        self._lab = lab
+        self._deployment = deployment
+        cache = deployment.target.profile.cache
+        self._path = cache.tokens.path.replace("{ids}", ",".join(cache.ids))
+        self._identities = self._new_identities()
+
+    def _new_identities(self) -> Iterator[LoadClient] | None:
+        """Clients that the limiter tells apart; None where there is no way to have more than one."""
+        target = self._deployment.target
+        if not target.foreign:
+            return (
+                LoadClient(f"user-{number}", headers={"X-Forwarded-For": address})
+                for number, address in enumerate(_public_addresses())
+            )
+        if addresses_available(target.urls):
+            return (LoadClient(f"user-{number}", address=one) for number, one in enumerate(own_addresses()))
+        return None
+
+    def _clients(self, number: int) -> Sequence[LoadClient]:
+        if self._identities is None:
+            return [LoadClient("this machine")]
+        return list(itertools.islice(self._identities, number))
+
+    async def limits(self) -> None:
+        """The plan's load test from users of their own and from one address, then one client over its limit."""
+        given, lab = self._given, self._lab
+        if self._identities is None:
+            lab.recorder.observe(
+                "skipped", 1.0, phase="crowd", reason="users cannot be told apart by address from here; give accounts"
+            )
+        else:
+            lab.progress.phase("crowd", expected_seconds=2)
+            crowd = ClosedLoop(given.users, requests_each=given.requests_each)
+            await self._drive("crowd", "tokens.read", self._clients(given.users), crowd, 30.0)
+        lab.progress.phase("one address", expected_seconds=2)
+        one = ClosedLoop(given.users, requests_each=given.requests_each)
+        await self._drive("one address", "limit.probe", self._clients(1), one, 30.0)
+        limit = self._deployment.target.profile.limits["api"]
+        seconds = given.windows * limit.window_s
+        lab.progress.phase("overload", expected_seconds=seconds + 1)
+        rate = OpenLoop(given.overload * limit.max / limit.window_s, arrivals="even")
+        driven = [self._drive("overload", "limit.probe", self._clients(1), rate, seconds)]
+        if given.background and self._identities is not None:
+            others = self._clients(given.background)
+            shape = ClosedLoop(given.background)
+            driven.append(self._drive("background", "tokens.read", others, shape, seconds, spanned=False))
+        await asyncio.gather(*driven)
+
+    async def sweeps(self) -> None:
+        """Ever more requests under way, then ever more arrivals, reckoned from the best of the first."""
+        given, lab, best = self._given, self._lab, 1.0
+        for concurrency in given.concurrency:
+            phase = f"closed {concurrency}"
+            lab.progress.phase(phase, expected_seconds=given.closed_s + 1)
+            clients = self._clients(concurrency)
+            report = await self._drive(phase, "tokens.read", clients, ClosedLoop(concurrency), given.closed_s)
+            best = max(best, report.rate)
+        for share in given.rates:
+            phase = step_name(share)
+            lab.progress.phase(phase, expected_seconds=given.open_s + 1)
+            shape = OpenLoop(share * best)
+            await self._drive(phase, "tokens.read", self._clients(64), shape, given.open_s, offered=share * best)
+
+    async def _drive(
+        self,
+        phase: str,
+        kind: str,
+        clients: Sequence[LoadClient],
+        shape: ClosedLoop | OpenLoop,
+        seconds: float,
+        *,
+        spanned: bool = True,
+        offered: float = 0.0,
+    ) -> LoadReport:
+        plan = LoadPlan(
+            phase,
+            self._deployment.target.urls,
+            clients,
+            [Ask(kind, self._path, sent={"policy": "api"})],
+            shape,
+            seconds,
+            processes=self._given.generators if phase.startswith(("closed", "open")) else 1,
+            seed=self._given.seed,
+        )
+        recorder = self._lab.recorder
+        labels = {"offered": f"{offered:.6g}"} if offered else {}
+        span = recorder.span(SpanKind.PHASE, phase, **labels) if spanned else contextlib.nullcontext()
+        with span:
+            return await drive(plan, folder=self._lab.folder, recorder=recorder, progress=self._lab.progress)
+
+
+def _public_addresses() -> Iterator[str]:
+    for number in itertools.count():
+        yield f"{20 + number // 64_516 % 60}.7.{number // 254 % 254 + 1}.{number % 254 + 1}"
