@@ -29,16 +29,16 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to."""
+    """A clock that moves only when told to. It counts whole microseconds, so that steps do not add up rounding."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
-        self._now = start
+        self._micros = round(start * 1_000_000)
 
     def now(self) -> float:
-        return self._now
+        return self._micros / 1_000_000
 
     def monotonic(self) -> float:
-        return self._now
+        return self._micros / 1_000_000
 
     def advance(self, seconds: float) -> None:
         """Moves both readings forward.
@@ -48,4 +48,4 @@ class ManualClock:
         """
         if seconds < 0:
             raise ValueError("a clock does not go back; build another one for a skewed instance")
-        self._now += seconds
+        self._micros += round(seconds * 1_000_000)
