@@ -249,6 +249,20 @@ async def test_cache_3_the_last_good_value_is_served_while_the_upstream_is_down_
     assert (await cache.cached(KEY, upstream, FRESH)).value() == {"price": 2}
 
 
+async def test_cache_3_the_time_before_the_first_failure_counts_towards_the_hard_expiry(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    exact = Freshness(30_000, 60_000, 2_000, jitter=0)
+    await cache.cached(KEY, upstream, exact)
+    upstream.error = UpstreamUnavailable("down")
+    clock.advance(80)
+    assert (await cache.cached(KEY, upstream, exact)).outcome is Outcome.STALE
+    clock.advance(9)
+    assert (await cache.cached(KEY, upstream, exact)).outcome is Outcome.STALE
+    clock.advance(2)
+    assert (await cache.cached(KEY, upstream, exact)).kind is EntryKind.NEGATIVE
+
+
 async def test_cache_3_a_stale_value_comes_back_as_it_was_compressed_bytes_and_null(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
@@ -357,6 +371,38 @@ async def test_cache_4_a_question_on_its_way_is_not_shared_with_later_callers(
     arrive.set()
     assert (await late).value() == "new"
     await early
+
+
+@pytest.mark.parametrize("call", ["store", "read_or_lease"], ids=["fetcher", "waiter"])
+async def test_cache_4_a_result_on_its_way_is_not_shared_with_later_callers(
+    cache: Cache, other: Cache, upstream: Upstream, wire: Wire, call: str
+) -> None:
+    """Redis has answered with the old value, the key is invalidated, and only then does the answer arrive here."""
+    upstream.held, upstream.value = asyncio.Event(), "old"
+    elsewhere = asyncio.create_task(other.cached(KEY, upstream, FRESH)) if call == "read_or_lease" else None
+    await turns()
+    early = asyncio.create_task(cache.cached(KEY, upstream, FRESH))
+    await turns()
+    arrive, answered = asyncio.Event(), asyncio.Event()
+    inner = getattr(wire._inner, call)
+
+    async def slow_reply(*arguments: Any, **named: Any) -> Any:
+        reply = await inner(*arguments, **named)
+        answered.set()
+        await arrive.wait()
+        return reply
+
+    setattr(wire._inner, call, slow_reply)
+    upstream.held.set()
+    await answered.wait()
+    setattr(wire._inner, call, inner)
+    upstream.value = "new"
+    await wire._inner.invalidate(KEY)  # by an instance that this process knows nothing of
+    late = asyncio.create_task(cache.cached(KEY, upstream, FRESH))
+    await turns()
+    arrive.set()
+    assert (await late).value() == "new"
+    await asyncio.gather(early, *([elsewhere] if elsewhere else []))
 
 
 async def test_cache_4_a_put_replaces_what_a_fetch_under_way_would_have_stored(
