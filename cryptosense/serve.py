@@ -86,9 +86,9 @@ class _Serving:
                 ServiceInstance(f"instance-{index}", folder=folder, settings=settings, host=self._host, port=port)
                 for index, port in enumerate(self._ports)
             ]
-            stack.push_async_callback(_end, instances)
             following = asyncio.ensure_future(_follow(instances))
             stack.push_async_callback(_finish, following)
+            stack.push_async_callback(_end, instances)
             await start_together(instances)
             for instance in instances:
                 print(f"ready {instance.url}", flush=True)
@@ -139,11 +139,14 @@ async def _watch(instances: Sequence[ServiceInstance]) -> None:
 
 
 async def _follow(instances: Sequence[ServiceInstance]) -> None:
-    """Copies what the instances log to stderr, as it comes."""
+    """Copies what the instances log to stderr, as it comes, and the rest when it is cancelled."""
     shown = dict.fromkeys(range(len(instances)), 0)
-    while True:
+    try:
+        while True:
+            _copy_new(instances, shown)
+            await asyncio.sleep(_LOOK_EVERY_S)
+    finally:
         _copy_new(instances, shown)
-        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def _copy_new(instances: Sequence[ServiceInstance], shown: dict[int, int]) -> None:

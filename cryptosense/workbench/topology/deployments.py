@@ -16,14 +16,13 @@ from cryptosense.workbench.deployment import Capability, DeploymentPlan, StoreKi
 from cryptosense.workbench.target import CsrfProfile, LimitProfile, Target, TargetProfile, UpstreamProfile
 from cryptosense.workbench.topology.given import GivenStore
 from cryptosense.workbench.topology.instances import ServiceInstance
-from cryptosense.workbench.topology.process import start_together
+from cryptosense.workbench.topology.process import kill_together, start_together
 from cryptosense.workbench.topology.skewed_clock import SkewedClock
 from cryptosense.workbench.topology.stores import OwnStore, open_store
 from cryptosense.workbench.topology.upstream import SimulatedUpstream
 
 _STAGE_S = 15.0
 _POLL_S = 0.02
-_GOODBYE_S = 5.0
 
 
 class OwnDeployment:
@@ -104,7 +103,8 @@ async def open_deployment(
         _write_whole(stage_file, plan.stage)
         settings = _settings(plan, home, store, upstream, stage_file)
         instances = [_instance(plan, home, index, settings) for index in range(plan.instances)]
-        stack.push_async_callback(_end, instances)
+        # Nothing of theirs is kept, so they need no time for a farewell; that one is promised, experiments ask for it.
+        stack.push_async_callback(kill_together, instances)
         await start_together(instances)
         yield OwnDeployment(plan, instances=instances, store=store, upstream=upstream, stage_file=stage_file)
 
@@ -162,11 +162,6 @@ async def _stage_of(session: aiohttp.ClientSession, instance: ServiceInstance) -
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return None
     return str(body.get("stage")) if isinstance(body, dict) else None
-
-
-async def _end(instances: Sequence[ServiceInstance]) -> None:
-    """All at once, gracefully first."""
-    await asyncio.gather(*(instance.terminate(timeout=_GOODBYE_S) for instance in instances))
 
 
 async def _settle(starting: "asyncio.Future[None]") -> None:
