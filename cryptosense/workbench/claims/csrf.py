@@ -111,14 +111,18 @@ def accepted_once(*, phase: str | None = None, actor: str | None = None) -> Chec
 def good_tokens_accepted(*, phase: str | None = None, actor: str | None = None, codes: Sequence[str] = ()) -> Checker:
     """CSRF-1, CSRF-4, CSRF-5: a client that presents the newest token it was given is not refused for it.
 
-    Judges the posts marked `sent.follows`. With `codes` only refusals with one of these codes count.
+    Judges the posts marked `sent.follows`. With `codes` only refusals with one of these codes count. Where a grace is
+    declared, a token that another tab had replaced longer ago than that is no good one.
     """
 
     def check(history: History) -> Finding:
+        grace, asked = _grace(history, phase, None), select(history, "csrf.post", phase=phase, actor=actor)
         posts = [
             post
-            for post in select(history, "csrf.post", phase=phase, actor=actor)
-            if post.sent.get("follows") and guard_of(post) in {Guard.ACCEPTED, Guard.REFUSED}
+            for post in asked
+            if post.sent.get("follows")
+            and guard_of(post) in {Guard.ACCEPTED, Guard.REFUSED}
+            and not (grace and _may_have_lapsed(post, asked, grace))
         ]
         if not posts:
             return nothing_to_judge(history, phase, "protected request of a client that follows its token", expected=0)
@@ -224,6 +228,18 @@ def fetch_keeps_the_token(*, phase: str | None = None, actor: str | None = None)
         return acquitted(reason, expected=0, observed=0, unit="changed tokens", samples=pairs)
 
     return check
+
+
+def _may_have_lapsed(post: Operation, asked: Sequence[Operation], grace_s: float) -> bool:
+    """Whether another request may have replaced the post's token longer than the grace before the post took effect."""
+    return any(
+        other.actor == post.actor
+        and other.id != post.id
+        and other.sent.get("token") == post.sent.get("token")
+        and guard_of(other) in {Guard.ACCEPTED, Guard.UNKNOWN}
+        and other.invoked_at + grace_s <= post.completed_at
+        for other in asked
+    )
 
 
 def _may_fall_between(post: Operation, first: Operation, second: Operation) -> bool:

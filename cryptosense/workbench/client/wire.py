@@ -1,7 +1,8 @@
 """The clients of one deployment: their addresses, their accounts, and what the run declares about the deployment."""
 
+import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,7 @@ import httpx
 from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.client.addresses import addresses_available, own_addresses
 from cryptosense.workbench.client.caller import Caller, Credentials
+from cryptosense.workbench.client.exchange import Reply
 from cryptosense.workbench.experiment import Progress
 from cryptosense.workbench.history import Recorder
 from cryptosense.workbench.target import Target, reveal
@@ -57,16 +59,26 @@ class Wire:
                 reveal(ready.password or ""),
                 bearer=None if ready.bearer is None else reveal(ready.bearer),
             )
-            reply = None if ready.bearer else await caller.login()
+            reply = None if ready.bearer else await self._patiently(caller.login)
         elif self.target.profile.auth.register_route is not None and not self.target.profile.accounts:
             caller.credentials = self.new_credentials(actor)
-            reply = await caller.register()
+            reply = await self._patiently(caller.register)
         else:
             raise CouldNotStart("more accounts are needed: add [[accounts]] to the target profile")
         if caller.credentials.bearer is None:
             answer = "nothing" if reply is None else f"{reply.status} {reply.operation.got.get('code', '')}".strip()
             raise CouldNotStart(f"no account for {actor}: signing in answered {answer}")
         return caller
+
+    async def _patiently(self, sign: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Signs in; on an honest 503, which a busy machine can bring, again as often as is reasonable."""
+        reply = await sign()
+        for _ in range(3):
+            if reply.status != 503:
+                break
+            await asyncio.sleep(min(reply.operation.got.get("retry_after", 1), 2))
+            reply = await sign()
+        return reply
 
     def new_credentials(self, actor: str) -> Credentials:
         """An address and password that nobody has; the address names the run, so that what it made can be found."""

@@ -90,6 +90,7 @@ def _plan(parameters: BeforeAfterParameters, side: str) -> DeploymentPlan:
             "RATE_LIMIT_API_MAX": "100000",
             "RATE_LIMIT_AUTH_MAX": "10000",
             "RATE_LIMIT_STRICT_MAX": str(parameters.limit),
+            "STATE_BUDGET_MS": "2000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
         },

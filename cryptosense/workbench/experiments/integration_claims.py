@@ -53,7 +53,7 @@ def _csrf() -> Sequence[Promise]:
         _promise(
             "csrf-rotation",
             "A session's token is one that is compared and rotated in one step, on all instances together.",
-            ("CSRF-2", "checklist:csrf-1", "checklist:csrf-5"),
+            ("checklist:csrf-1", "checklist:csrf-5"),
             csrf.compare_and_rotate(phase=follow),
             follow,
         ),
@@ -61,7 +61,7 @@ def _csrf() -> Sequence[Promise]:
             "csrf-replay",
             "One token in twenty requests at once is rotated once; all others are told the current one; an explicit "
             "rotation ends the grace.",
-            ("CSRF-2", "CSRF-3"),
+            ("CSRF-3", "checklist:csrf-5"),
             csrf.compare_and_rotate(phase=replay),
             replay,
         ),
@@ -96,7 +96,7 @@ def _csrf() -> Sequence[Promise]:
         _promise(
             "csrf-unproven",
             "No request passes without a token, or with one that nobody was given.",
-            ("CSRF-5", "checklist:csrf-2", "checklist:csrf-4"),
+            ("checklist:csrf-2", "checklist:csrf-4"),
             refusals.answered_with(
                 {403},
                 kinds=("csrf.post",),
@@ -228,7 +228,7 @@ def _cache() -> Sequence[Promise]:
         _promise(
             "cache-told",
             "Every answer that a cache may serve says how it was served.",
-            ("CACHE-7", "checklist:caching-5"),
+            ("checklist:caching-5",),
             cache.outcome_is_told(kinds=("tokens.read", "portfolios.read", "insights.read")),
             "cache hits",
             "portfolios",
@@ -311,7 +311,7 @@ def _whole() -> Sequence[Promise]:
         _promise(
             "honest-refusals",
             "Every refusal has a declared code, tells when to come back where it should, and shows no insides.",
-            ("CSRF-5", "checklist:testing-1"),
+            ("checklist:testing-1",),
             refusals.refusals_are_honest(),
         ),
         _promise(

@@ -24,7 +24,7 @@ class RollbackParameters(Parameters):
     service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     clients: int = Field(default=3, ge=1, description="signed-in clients that walk, and as many that are left alone")
     hold_s: float = Field(default=0.6, gt=0, description="how long each stage is held under traffic, in s")
-    freeze_s: float = Field(default=0.8, ge=0, description="how long the store is frozen at dualwrite, in s; 0 is not")
+    freeze_s: float = Field(default=1.6, ge=0, description="how long the store is frozen at dualwrite, in s; 0 is not")
     instances: int = Field(default=2, ge=1, le=8, description="instances of the plan's own rollback, sticky clients")
     limit: int = Field(default=10, ge=1, description="the strict limit, per client and minute")
 
@@ -102,6 +102,7 @@ def _plan(parameters: RollbackParameters, label: str, *, instances: int, stage: 
             "RATE_LIMIT_API_MAX": "1000000",
             "RATE_LIMIT_AUTH_MAX": "100000",
             "RATE_LIMIT_STRICT_MAX": str(parameters.limit),
+            "STATE_BUDGET_MS": "1000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
         },

@@ -19,9 +19,10 @@ def rollback_charts(history: History) -> Sequence[Chart]:
     spans = {span.name.removeprefix("flip "): span for span in history.spans(SpanKind.PHASE)}
     made = [(name, spans[name]) for name in flips() if name in spans]
     samples = len(history.operations(phase=WALKING))
-    cells = {(name, gate): cell for name, span in made for gate, cell in _gates(history, name, span).items()}
+    rows = {name: f"{number}  {name}" for number, name in enumerate(flips(), start=1)}
+    cells = {(rows[name], gate): cell for name, span in made for gate, cell in _gates(history, name, span).items()}
     return (
-        matrix("stage_gates", "What held at each flip", flips(), GATES, cells, samples=samples),
+        matrix("stage_gates", "What held at each flip", list(rows.values()), GATES, cells, samples=samples),
         _debt(history),
         _errors(history, made, samples),
     )
@@ -59,20 +60,20 @@ def _held(good: bool) -> Verdict:
 
 def _debt(history: History) -> Chart:
     found = [
-        Bar(name, reading.labels.get("service", ""), reading.value)
-        for name in (*flips(), "end")
+        Bar(str(number), reading.labels.get("service", ""), reading.value)
+        for number, name in enumerate((*flips(), "end"), start=1)
         for reading in history.observations("rollback.debt", before=name)
     ]
-    title = "Rollback debt: what exists in Redis only, before each flip"
+    title = "Rollback debt: what exists in Redis only, before each flip (11: in the end)"
     return bars("rollback_debt", title, found, y_label="live names in Redis only", samples=len(found))
 
 
 def _errors(history: History, made: Sequence[tuple[str, Span]], samples: int) -> Chart:
-    found = []
+    found, numbers = [], {name: str(number) for number, name in enumerate(flips(), start=1)}
     for name, span in made:
         failed, asked = failed_around(history, WALKING, span.started_at, span.ended_at)
         if asked:
             share = proportion(failed, asked)
-            found.append(Bar(name, "refused or failed", 100 * share.value, 100 * share.low, 100 * share.high))
+            found.append(Bar(numbers[name], "refused or failed", 100 * share.value, 100 * share.low, 100 * share.high))
     title = "Requests refused or failed across each flip"
     return bars("flip_errors", title, found, y_label="refused or failed, %", unit=" %", samples=samples)

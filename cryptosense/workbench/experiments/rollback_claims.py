@@ -39,7 +39,7 @@ def _walk() -> Sequence[Claim]:
         Claim(
             "walk-rotation",
             "Through all stages each session's token is one that is compared and rotated in one step.",
-            ("STAGE-3", "CSRF-2"),
+            ("STAGE-3",),
             csrf.compare_and_rotate(phase=WALKING),
         ),
         Claim(
@@ -81,13 +81,13 @@ def _plan() -> Sequence[Claim]:
         Claim(
             "plan-mended",
             "After the plan's rollback a client that fetches a new token goes on.",
-            ("CSRF-1",),
+            ("checklist:testing-5",),
             csrf.good_tokens_accepted(phase=f"{AFTER} mended"),
         ),
         Claim(
             "plan-others",
             "While one instance is rolled back, clients of the others are served.",
-            ("STOP-1", "checklist:testing-5"),
+            ("checklist:testing-5",),
             refusals.no_refusal_for_the_flip(phase=ROLLING),
         ),
     )
@@ -109,13 +109,13 @@ def _after(phase: str, when: str) -> Sequence[Claim]:
         Claim(
             f"{name}-limit",
             f"After {when} the limit holds on each instance.",
-            ("RATE-1",),
+            ("checklist:rate-limiting-1",),
             admissions.never_above_limit("strict", phase=f"{phase} limits"),
         ),
         Claim(
             f"{name}-room",
             f"After {when} nobody is denied while there is room.",
-            ("RATE-1",),
+            ("checklist:rate-limiting-1",),
             admissions.never_denied_with_room("strict", phase=f"{phase} limits"),
         ),
         Claim(

@@ -78,6 +78,7 @@ def _plan(parameters: SecurityParameters) -> DeploymentPlan:
             "RATE_LIMIT_API_MAX": "1000",
             "RATE_LIMIT_STRICT_MAX": str(parameters.limit),
             "RATE_LIMIT_STRICT_WINDOW_MS": "5000",
+            "STATE_BUDGET_MS": "2000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
         },

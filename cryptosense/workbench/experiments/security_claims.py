@@ -243,7 +243,7 @@ def _input() -> Sequence[Attack]:
             "names",
             "names as patterns",
             "Patterns and commands as names are names, or refused.",
-            ("CACHE-5", "CACHE-8"),
+            ("CACHE-5",),
             refusals.answered_with(
                 range(200, 500), phase="names as patterns", kinds=("attack",), why_wrong="a name broke something"
             ),
@@ -252,7 +252,7 @@ def _input() -> Sequence[Attack]:
             "names-spared",
             "names as patterns spared",
             "A pattern sent as a coin's name drops nobody's cached list.",
-            ("CACHE-5", "CACHE-8"),
+            ("CACHE-5",),
             cache.hits_are_hits(phase="names as patterns spared"),
         ),
     )
@@ -264,14 +264,14 @@ def _all() -> Sequence[Attack]:
             "honest-refusals",
             "",
             "Every refusal has a declared code, tells when to come back where it should, and shows no insides.",
-            ("CSRF-5", "checklist:testing-1"),
+            ("checklist:testing-1",),
             refusals.refusals_are_honest(kinds=("attack", "auth", "csrf", "limit", "tokens", "portfolios")),
         ),
         _attack(
             "no-server-error",
             "",
             "No attack ended in a 5xx.",
-            ("CSRF-5",),
+            ("checklist:testing-1",),
             refusals.answered_with(
                 range(500), kinds=("attack", "csrf", "limit", "tokens"), why_wrong="it failed", unanswered=True
             ),

@@ -123,6 +123,14 @@ def test_rate_2_a_single_window_is_undecided(written):
     assert written.judged(FULL).verdict is Verdict.UNDECIDED
 
 
+def test_rate_2_a_pause_in_the_load_leaves_its_window_open(written):
+    steady(written, [1, 1, 1, 0, 0])
+    for number in range(4):
+        written.probe(15.1 + number, 15.2 + number, 200 if number < 2 else 429)
+    written.probe(20.5, 20.6, 200)
+    assert written.judged(FULL).verdict is Verdict.UNDECIDED
+
+
 def test_rate_3_the_time_until_a_slot_frees_holds_and_the_whole_window_convicts(written, another):
     fill(written)
     written.probe(7.1, 7.2, 429, retry_after=3)

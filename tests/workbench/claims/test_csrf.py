@@ -179,6 +179,24 @@ def test_csrf_5_only_the_lie_counts_where_codes_are_named(written):
     assert written.judged(lie).verdict is Verdict.VIOLATED
 
 
+def test_csrf_3_a_tab_whose_token_another_replaced_longer_ago_than_the_grace_is_not_judged(written):
+    written.seen("csrf.grace_s", 5, phase="p")
+    tabs = csrf.good_tokens_accepted(phase="p")
+    written.post(1, 1.1, "a", "b", follows=True)
+    written.post(7, 7.1, "a", 403, follows=True)
+    assert (written.judged(tabs).verdict, written.judged(tabs).samples) == (Verdict.HOLDS, 1)
+    written.post(8, 8.1, "b", "c", follows=True)
+    written.post(9, 9.1, "b", 403, follows=True)
+    assert written.judged(tabs).verdict is Verdict.VIOLATED
+
+
+def test_csrf_2_where_a_grace_is_declared_replays_are_left_to_the_model(written):
+    written.seen("csrf.grace_s", 5, phase="p")
+    written.post(1, 1.5, "a", "b")
+    written.post(1, 1.6, "a", "b")
+    assert written.judged(csrf.accepted_once(phase="p")).verdict is Verdict.UNDECIDED
+
+
 def test_csrf_7_a_fetch_that_brings_another_token_convicts_unless_a_post_came_between(written, another):
     written.fetch(1, 1.1, "a")
     written.fetch(2, 2.1, "b")
