@@ -18,6 +18,7 @@ from cryptosense.workbench.experiment import Doubt
 from cryptosense.workbench.report import reproduce, wording
 from cryptosense.workbench.report.answer import Answer, counting
 from cryptosense.workbench.report.before_after import EXPERIMENT, Comparison, comparisons
+from cryptosense.workbench.report.beside import read_speed, read_trials
 from cryptosense.workbench.report.evidence import Witness, shown, witnesses
 from cryptosense.workbench.report.pictures import inline_svg
 from cryptosense.workbench.report.plan import PlanAnswers, Standing
@@ -86,6 +87,8 @@ def render_page(folder: Path, results: Results, told: Answer, plan: PlanAnswers)
         experiments=views,
         before_after=before_after,
         comparisons=comparisons(before_after.result) if before_after else list[Comparison](),
+        speed=read_speed(folder),
+        trials=read_trials(folder),
         tallies=_tallies(results, plan),
         took=wording.seconds_between(results.started_at, results.finished_at),
         checklist_words=checklist_words(plan),

@@ -288,6 +288,67 @@ def test_an_example_replaces_an_earlier_one_and_nothing_else(make_run, tmp_path:
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
+BENCH = {
+    "schema": "cryptosense.bench/1",
+    "rows": [
+        {
+            "id": "limiter",
+            "item": "limiter decision, 64 tasks",
+            "unit": "× EVALSHA",
+            "entries": [
+                {"name": "limits", "figure": {"median": 1.34, "low": 1.29, "high": 1.4}, "exactness": "exact"},
+                {"name": "cryptosense", "figure": {"median": 0.41, "low": 0.4, "high": 0.43}, "exactness": "exact"},
+            ],
+            "goal": {"figure": 0.45, "better": "lower"},
+            "note": "",
+            "reached": True,
+        }
+    ],
+}
+CONTROLS = {
+    "schema": "cryptosense.controls/1",
+    "controls": [
+        {
+            "control": name,
+            "contract": "CSRF-2",
+            "flaw": "GET, then SET",
+            "experiment": "integration",
+            "caught": caught,
+            "sentence": "20 of 20 accepted",
+        }
+        for name, caught in (("csrf-two-steps", True), ("csrf-silent", False))
+    ],
+}
+
+
+def test_a_benchmark_put_into_the_runs_folder_is_shown_with_its_goals(make_run):
+    folder = make_run("holding")
+    (folder / "bench").mkdir()
+    (folder / "bench" / "bench.json").write_text(json.dumps(BENCH), encoding="utf-8")
+    (folder / "bench" / "bench.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", encoding="utf-8")
+    page = page_of(folder)
+    assert "1 of 1 goals were reached" in page.words
+    assert page.words.index("0.41") < page.words.index("1.34")
+    assert any(loaded.startswith("data:image/svg") for loaded in page.loaded)
+
+
+def test_a_matrix_of_controls_put_into_the_runs_folder_shows_missed_ones_first(make_run):
+    folder = make_run("holding")
+    (folder / "controls").mkdir()
+    (folder / "controls" / "controls.json").write_text(json.dumps(CONTROLS), encoding="utf-8")
+    words = page_of(folder).words
+    assert "1 of 2 caught" in words
+    assert words.index("csrf-silent") < words.index("csrf-two-steps")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": "other"}', '{"schema": "cryptosense.bench/1", "rows": [{}]}'])
+def test_a_foreign_document_in_the_bench_folder_is_left_out(make_run, text: str):
+    folder = make_run("holding")
+    (folder / "bench").mkdir()
+    (folder / "bench" / "bench.json").write_text(text, encoding="utf-8")
+    assert "Speed, beside" not in page_of(folder).words
+
+
 def test_writing_again_gives_the_same_letters(make_run):
     folder = make_run("violated")
     first = write_report(folder).read_text(encoding="utf-8")
