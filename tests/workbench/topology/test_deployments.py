@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import aiohttp
+import psutil
 import pytest
 
 from cryptosense.errors import CouldNotStart, UsageError
@@ -136,3 +139,47 @@ async def test_the_upstream_counts_calls_and_obeys(tmp_path):
             async with session.get(url) as answer:
                 assert answer.status == 200
         assert await upstream.calls() == {"/coins/markets": 6, "/coins/{id}/market_chart": 0}
+
+
+WHOLE = """
+import asyncio, sys
+from pathlib import Path
+from cryptosense.workbench.deployment import DeploymentPlan, StoreKind
+from cryptosense.workbench.history import Recorder
+from cryptosense.workbench.load import Ask, ClosedLoop, LoadClient, LoadPlan, drive
+from cryptosense.workbench.topology import instances
+from cryptosense.workbench.topology.deployments import open_deployment
+
+folder, standin = Path(sys.argv[1]), sys.argv[2]
+instances.service_command = lambda _name, *, host, port: [sys.executable, standin, "--host", host, "--port", str(port)]
+
+async def main():
+    plan = DeploymentPlan("whole", instances=2, store=StoreKind.SENTINEL)
+    async with open_deployment(plan, folder=folder) as deployment:
+        deployment.store.data_servers[1].freeze()
+        ask = LoadPlan("steady", deployment.target.urls, [LoadClient("a")], [Ask("a", "/livez")], ClosedLoop(2), 300)
+        with Recorder(folder / "history.jsonl.gz") as recorder:
+            await asyncio.gather(drive(ask, folder=folder, recorder=recorder), announce())
+
+async def announce():
+    while not any("done" in log.read_text() for log in folder.glob("load/*/generator-0.log")):
+        await asyncio.sleep(0.05)
+    print("under way", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_process_of_a_whole_run_outlives_its_conductor(tmp_path, standin, how):
+    command = [sys.executable, "-c", WHOLE, str(tmp_path), str(standin)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as conductor:
+        assert conductor.stdout.readline() == "under way\n"
+        children = psutil.Process(conductor.pid).children(recursive=True)
+        assert len(children) >= 11  # 2 instances, 3 servers, 3 sentinels, upstream, generator, reaper
+        conductor.send_signal(how)
+        conductor.wait(timeout=60)
+    until = time.monotonic() + 20
+    while [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
