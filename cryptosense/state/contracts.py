@@ -232,7 +232,10 @@ class CacheState(Protocol):
         ...
 
     async def invalidate_space(self, space: str, pattern: str = "*") -> int:
-        """Drops what matches the glob `pattern` within `space`: UNLINK in batches, on every shard."""
+        """Drops what matches the glob `pattern` within `space`: UNLINK in batches, on every shard.
+
+        It voids every lease of the space, matching or not; the entries that it did not drop stay good.
+        """
         ...
 
     def live(self) -> AsyncIterator[str]:

@@ -106,9 +106,12 @@ class MemoryCache:
 
     async def invalidate_space(self, space: str, pattern: str = "*") -> int:
         glob = Glob(pattern)
-        held = {name: lease.key for name in self._leases.names() if (lease := self._leases.get(name))}
-        held |= {name: stored.key for name in self._entries.names() if (stored := self._entries.get(name))}
-        return self._drop([name for name, key in held.items() if key.space == space and glob.matches(key.name)])
+        leased = [name for name in self._leases.names() if (held := self._leases.get(name)) and held.key.space == space]
+        for name in leased:
+            self._leases.remove(name)
+            self._wake(name)
+        stored = {name: entry.key for name in self._entries.names() if (entry := self._entries.get(name))}
+        return self._drop([name for name, key in stored.items() if key.space == space and glob.matches(key.name)])
 
     async def live(self) -> AsyncIterator[str]:
         for name in self._entries.names():
