@@ -162,7 +162,7 @@ def same_subject_same_entry(*, phase: str) -> Checker:
             other = next((read for read in found if read.got["version"] != first.got["version"]), None)
             if other is not None and other.completed_at < first.invoked_at + lifetime:
                 reason = (
-                    f"{first.sent.get('ids')!r} and {other.sent.get('ids')!r} name the same coins ({subject}) and were "
+                    f"{first.sent.get('ids')!r} and {other.sent.get('ids')!r} name the same coins ({subject[1]}) and were "
                     "answered from two fetches; the usual cause is a key made of the list as it was sent"
                 )
                 versions = len({read.got["version"] for read in found})

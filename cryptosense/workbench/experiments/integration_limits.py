@@ -17,8 +17,8 @@ async def _by_user(stage: Stage, phase: str) -> None:
 
 
 async def _by_address(stage: Stage, phase: str) -> None:
-    """Two addresses that are not signed in, each with twice the limit."""
-    for name in ("here", "there"):
+    """Addresses that are not signed in, one after the other, each with twice the limit at once."""
+    for name in ("here", "there", "yonder", "beyond"):
         await _burst(stage, [stage.guest(phase, name)], "auth", 2 * stage.limit("auth").max)
 
 

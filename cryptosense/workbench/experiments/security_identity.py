@@ -15,7 +15,7 @@ PROXY = "127.88.0.1"
 
 _FORWARDING = ("X-Forwarded-For", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP")
 _LOGIN = needs_route("login", lambda stage: stage.wire.target.profile.auth.login)
-_CROWD = 20
+_CROWD, _ROUNDS = 20, 6
 
 
 def _ours(stage: Stage) -> str | None:
@@ -55,11 +55,11 @@ def _through_proxy(forwarded: Callable[[int], str], *, budgets: Callable[[int], 
 
 
 async def _replayed(stage: Stage, phase: str) -> None:
-    """One token in many requests at once over all instances, three times over; then each once more."""
+    """One token in many requests at once over all instances, several times over; then each once more."""
     client = await stage.account(phase, "s0")
     await client.fetch_csrf()
     spent = []
-    for _ in range(3):
+    for _ in range(_ROUNDS):
         token, urls = client.token, itertools.cycle(stage.urls)
         spent.append(token)
         await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls)) for _ in range(_CROWD)))

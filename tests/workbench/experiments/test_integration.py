@@ -1,0 +1,52 @@
+"""The experiment `integration`: what it claims, and that a real run of it comes out as it should."""
+
+import re
+
+import pytest
+
+from cryptosense.workbench.experiments.integration import EXPERIMENT
+from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
+from cryptosense.workbench.verdicts import Verdict
+
+CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d")
+
+
+def test_every_claim_has_an_id_of_its_own_and_a_source_that_exists():
+    claims = EXPERIMENT.claims(EXPERIMENT.parameters())
+    assert len({claim.id for claim in claims}) == len(claims)
+    lists = {item.id for item in (*CHECKLIST, *IMPROVEMENTS)}
+    for claim in claims:
+        assert claim.source
+        assert all(source in lists or CONTRACT.fullmatch(source) for source in claim.source), claim
+
+
+def test_a_run_that_recorded_nothing_leaves_every_claim_undecided_and_draws_all_the_same(unrecorded):
+    judged = unrecorded(EXPERIMENT)
+    assert {item.finding.verdict for item in judged.judgements} == {Verdict.UNDECIDED}
+    assert all(chart.alt for chart in judged.charts)
+
+
+def test_the_full_profile_changes_only_parameters_that_there_are():
+    EXPERIMENT.parameters(**EXPERIMENT.full)
+
+
+def test_the_trial_of_every_promise_tells_stories_that_name_it():
+    for contract, given in EXPERIMENT.trials.items():
+        claims = EXPERIMENT.claims(EXPERIMENT.parameters(**given))
+        assert any(contract in claim.source for claim in claims), contract
+
+
+@pytest.mark.end_to_end
+async def test_every_promise_holds_across_instances_and_a_restart(conducted):
+    judged = await conducted(EXPERIMENT, instances=2, window_s=4.0)
+    assert judged.not_holding() == {}
+    assert "holds" in judged.charts[0].alt
+
+
+@pytest.mark.end_to_end
+async def test_stories_that_were_left_out_say_so(conducted):
+    judged = await conducted(EXPERIMENT, instances=2, stories="csrf", service="csrf-1")
+    assert {"csrf-follow", "csrf-successor"} <= judged.violated()
+    left_out = judged.not_holding()
+    assert "stories is csrf" in left_out["limit-overload"]
+    assert "stories is csrf" in left_out["restart-tokens"]
