@@ -45,8 +45,8 @@ def create_app(settings: Settings, assemble: Callable[[Settings], Parts] = assem
     )
     app.state.parts = parts
     app.state.guards = parts.guards
-    for router in ROUTERS:
-        app.router.routes.extend(router.routes)
+    # Ahead of FastAPI's own documents: routes are tried in order.
+    app.router.routes[:0] = [route for router in ROUTERS for route in router.routes]
     app.add_exception_handler(CryptoSenseError, _known_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http_error)

@@ -3,8 +3,10 @@
 body size → origin → bearer's signature → limiter → session → CSRF; the body itself is read after the last.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -140,12 +142,15 @@ class Limited:
         self._refresh_tokens = refresh_tokens
         self._clock = clock or SystemClock()
         self._fields: dict[tuple[str, int], tuple[RawHeader, RawHeader, bytes]] = {}
+        # Walking through addresses costs more than a decision; what clients send is bounded before it is remembered.
+        self._remembered = lru_cache(maxsize=8_192)(self._identified)
 
     async def __call__(self, exchange: Exchange) -> Refusal | None:
         policy = exchange.rule.limit
         if policy is None:
             return None
-        decision = await self._limiter.decide(policy, await self.client(exchange))
+        client = await self._session_client(exchange) if exchange.rule.by is By.REFRESH else self.client(exchange)
+        decision = await self._limiter.decide(policy, client)
         exchange.answer_headers.extend(self.headers(decision))
         if decision.admitted:
             return None
@@ -156,17 +161,24 @@ class Limited:
             headers=((b"retry-after", str(seconds).encode()),),
         )
 
-    async def client(self, exchange: Exchange) -> str:
-        """The key that this request counts against."""
-        by = exchange.rule.by
-        if by is By.REFRESH and self._refresh_tokens is not None:
+    def client(self, exchange: Exchange) -> str:
+        """The key that this request counts against: the user's, or the address's."""
+        if exchange.caller is not None and exchange.rule.by is By.CALLER:
+            return self._identified(exchange.caller.user, None, ())
+        forwarded = tuple(exchange.every(b"x-forwarded-for"))
+        known = self._remembered if sum(map(len, forwarded)) <= 200 else self._identified
+        return known(None, exchange.peer, forwarded)
+
+    async def _session_client(self, exchange: Exchange) -> str:
+        """The session's key, where the body holds a refresh token that we signed."""
+        if self._refresh_tokens is not None:
             session = self._refresh_tokens.read_refresh(_refresh_token(await exchange.body()))
             if session is not None:
                 return f"session:{session[0]}:{session[1]}"
-        user = exchange.caller.user if exchange.caller is not None and by is By.CALLER else None
-        return self._identities.key(
-            user=user, peer=exchange.peer, forwarded_for=exchange.every(b"x-forwarded-for") if user is None else ()
-        )
+        return self.client(exchange)
+
+    def _identified(self, user: str | None, peer: str | None, forwarded: tuple[str, ...]) -> str:
+        return self._identities.key(user=user, peer=peer, forwarded_for=forwarded)
 
     def headers(self, decision: Decision) -> list[RawHeader]:
         """The plan's fields and the IETF's, for what is in force: the policy's limit or the insurance's share."""
@@ -181,14 +193,18 @@ class Limited:
             )
             self._fields[policy.name, decision.limit] = fields
         limit, declared, name = fields
-        reset = datetime.fromtimestamp(self._clock.now() + decision.reset_s, UTC)
         return [
             limit,
             (b"x-ratelimit-remaining", b"%d" % decision.remaining),
-            (b"x-ratelimit-reset", reset.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()),
+            (b"x-ratelimit-reset", _iso(math.ceil(self._clock.now() + decision.reset_s))),
             declared,
             (b"ratelimit", b"%s;r=%d;t=%d" % (name, decision.remaining, decision.reset_s)),
         ]
+
+
+@lru_cache(maxsize=4_096)
+def _iso(second: int) -> bytes:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
 def _refresh_token(body: bytes) -> str:

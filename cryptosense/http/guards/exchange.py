@@ -1,5 +1,6 @@
 """One request on its way through the guards: what they learned of it, and what they add to its answer."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
@@ -50,8 +51,11 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, rule: Rule) -> None:
         self.scope = scope
         self.rule = rule
-        self.headers: dict[bytes, bytes] = {}
+        raw = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(raw)
         self.repeated: bytes | None = None
+        if len(self.headers) != len(raw):
+            self._read_repeated(raw)
         self.caller: Bearer | None = None
         self.successor: str | None = None
         self.answer_headers: list[RawHeader] = []
@@ -59,12 +63,15 @@ class Exchange:
         self.cache_outcome: str | None = None
         self._receive = receive
         self._replay: list[Message] = []
-        for name, value in scope["headers"]:
+        scope[_SCOPE_KEY] = self
+
+    def _read_repeated(self, raw: Sequence[RawHeader]) -> None:
+        self.headers = {}
+        for name, value in raw:
             if name not in self.headers:
                 self.headers[name] = value
             elif name in _SINGLE:
                 self.repeated = name
-        scope[_SCOPE_KEY] = self
 
     @property
     def peer(self) -> str | None:
@@ -107,9 +114,16 @@ class Exchange:
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    async def receive(self) -> Message:
-        """ASGI's receive, for the endpoint."""
-        return self._replay.pop(0) if self._replay else await self._receive()
+    def receiver(self) -> Receive:
+        """ASGI's receive, for the endpoint: first what a guard has read already."""
+        if not self._replay:
+            return self._receive
+        replay, receive = self._replay, self._receive
+
+        async def replayed() -> Message:
+            return replay.pop(0) if replay else await receive()
+
+        return replayed
 
     def sender(self, send: Send) -> Send:
         """ASGI's send, which adds what the guards have to say to the head of the answer."""

@@ -46,7 +46,7 @@ class GuardedRoute(APIRoute):
                 return
             sender = exchange.sender(send)
             try:
-                await super().handle(scope, exchange.receive, sender)
+                await super().handle(scope, exchange.receiver(), sender)
             except CryptoSenseError as error:
                 await _answer(refuse(error), exchange, sender, error)
             except Exception as error:

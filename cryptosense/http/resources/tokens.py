@@ -2,16 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from cryptosense.errors import InvalidInput
 from cryptosense.http.guards import guarded
 from cryptosense.http.replies import Problem, json_response
 from cryptosense.http.resources.cached import X_CACHE, answer_cached
 from cryptosense.http.resources.route import ResourceRoute, answers, parts_of
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["market data"], route_class=ResourceRoute)
+
+
+LONGEST_LIST = 20_000  # characters; 250 ids of the longest kind and more
 
 
 class Tokens(BaseModel):
@@ -34,15 +38,29 @@ class Invalidated(BaseModel):
     invalidated: int
 
 
-@router.get("", response_model=Tokens, responses={**X_CACHE, **answers(Problem.UPSTREAM)})
+_IDS: dict[str, Any] = {
+    "name": "ids",
+    "in": "query",
+    "required": True,
+    "description": "Coin ids, with commas between",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_LIST, "examples": ["bitcoin,solana"]},
+}
+
+
+@router.get(
+    "",
+    response_model=Tokens,
+    responses={**X_CACHE, **answers(Problem.UPSTREAM)},
+    openapi_extra={"parameters": [_IDS]},
+)
 @guarded(session=False)
-async def tokens(
-    request: Request,
-    ids: Annotated[
-        str, Query(max_length=20_000, description="Coin ids, with commas between", examples=["bitcoin,solana"])
-    ],
-) -> Response:
+async def tokens(request: Request) -> Response:
     """Market data of the named coins."""
+    ids = request.query_params.get("ids")
+    if ids is None:
+        raise InvalidInput("the query names no ids")
+    if len(ids) > LONGEST_LIST:
+        raise InvalidInput("the list of ids is too long")
     return await answer_cached(request, parts_of(request).market.tokens(ids.split(",")))
 
 
