@@ -145,15 +145,18 @@ async def inflict(
 
 
 @asynccontextmanager
-async def inflicted(fault: Fault, recorder: Recorder, progress: FaultProgress | None = None) -> AsyncIterator[Fault]:
+async def inflicted(
+    fault: Fault, recorder: Recorder, progress: FaultProgress | None = None, *, labels: Mapping[str, str] | None = None
+) -> AsyncIterator[Fault]:
     """The fault is in effect within the block and healed when it ends, however it ends; recorded as a span.
 
     The span's labels: `label` and `hatch` for charts, `fault`, `subject` (whom it hit), `injected_at` and `cure_at`
-    (when it was in effect, and when the cure began; seconds on the history's clock, empty if it never was).
+    (when it was in effect, and when the cure began; seconds on the history's clock, empty if it never was), and those
+    given, which come last.
     """
     began, injected_at = recorder.now(), ""
     if progress is not None:
-        progress.fault(fault.label)
+        progress.fault((labels or {}).get("label", fault.label))
     try:
         await fault.inject()
         injected_at = f"{recorder.now():.6f}"
@@ -163,15 +166,16 @@ async def inflicted(fault: Fault, recorder: Recorder, progress: FaultProgress | 
         try:
             await _surely(fault.cure())
         finally:
-            labels = {
+            described = {
                 "fault": fault.name,
                 "label": _label(fault),
                 "hatch": fault.hatch,
                 "subject": fault.subject,
                 "injected_at": injected_at,
                 "cure_at": f"{cure_at:.6f}",
+                **(labels or {}),
             }
-            recorder.record(Span(SpanKind.FAULT, fault.name, began, recorder.now(), labels))
+            recorder.record(Span(SpanKind.FAULT, fault.name, began, recorder.now(), described))
             if progress is not None:
                 progress.fault(None)
 

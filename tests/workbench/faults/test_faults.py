@@ -218,6 +218,19 @@ async def test_a_timeline_runs_heals_and_records_what_it_did(eyes, tmp_path):
     await eventually(eyes.writes)
 
 
+async def test_an_experiment_may_name_the_fault_and_its_scenario(eyes, tmp_path):
+    fault = PlannedFault.model_validate("flush@0s").on(eyes.deployment)
+    with Recorder(tmp_path / "named.jsonl.gz") as recorder:
+        async with inflicted(fault, recorder, labels={"phase": "flushed", "label": "all scripts gone"}):
+            pass
+    (span,) = load_history(tmp_path / "named.jsonl.gz").spans(SpanKind.FAULT)
+    assert (span.labels["label"], span.labels["phase"], span.labels["fault"]) == (
+        "all scripts gone",
+        "flushed",
+        "flush",
+    )
+
+
 async def test_a_cancelled_timeline_heals_before_it_ends(eyes, recorder):
     running = asyncio.create_task(
         inflict(parse("freeze@0s for 600s; kill(instance-0)@0s for 600s"), eyes.deployment, recorder)

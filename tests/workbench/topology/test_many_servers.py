@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 
 from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.topology.cluster import start_cluster
+from cryptosense.workbench.topology.given import GivenStore
 from cryptosense.workbench.topology.process import kill_together
 from cryptosense.workbench.topology.sentinel import start_sentinel
 
@@ -25,6 +26,26 @@ async def new_primary(store, old):
             await asyncio.sleep(0.05)
 
 
+async def only_own_keys_are_removed(store, primaries):
+    """As if a user had named this store: a key of theirs and one of the run's on every shard."""
+    given = GivenStore(store.url)
+    theirs, own = set(), 0
+    for number in range(30):
+        for primary in primaries:
+            try:
+                await primary.command("SET", f"{given.prefix}{{{number}}}", "1")
+                await primary.command("SET", f"theirs:{{{number}}}", "1")
+            except RedisError:  # another shard's slot
+                continue
+            own += 1
+            theirs.add(f"theirs:{{{number}}}")
+    assert own == 30
+    assert (await given.info("server"))["tcp_port"] in {str(primary.port) for primary in primaries}
+    assert await given.remove_own_keys() == 30
+    left = {key for primary in primaries for key in await primary.command("KEYS", "*")}
+    assert left == theirs
+
+
 async def writes_go_through(server, seconds):
     """Until it refuses: the lag of dead replicas is noticed after a while."""
     async with asyncio.timeout(seconds):
@@ -40,6 +61,7 @@ async def test_sentinel_comes_up_with_replicas_that_writes_need_and_fails_over(t
         assert first is store.data_servers[0]
         assert store.url.startswith("redis+sentinel://127.0.0.1:")
         assert store.url.endswith("/cryptosense")
+        await only_own_keys_are_removed(store, [first])
         await first.command("SET", "cs:a", "1")
         await first.kill()
         second = await new_primary(store, first)
@@ -63,6 +85,7 @@ async def test_a_cluster_serves_all_slots_and_a_replica_takes_over_for_its_prima
         first = await store.primary()
         assert len(await store.primaries()) == 3
         assert (await store.info("cluster"))["cluster_enabled"] == "1"
+        await only_own_keys_are_removed(store, await store.primaries())
         await first.kill()
         second = await new_primary(store, first)
         assert second is store.servers[3]
