@@ -1,0 +1,87 @@
+"""Checkers of the walk through the stages and of stopping, on histories written by hand."""
+
+import pytest
+
+from cryptosense.workbench.claims import walking
+from cryptosense.workbench.claims.stopping import stops_gracefully
+from cryptosense.workbench.verdicts import Verdict
+
+FLIPS = ("off → dualwrite", "dualwrite → off")
+WALKED = walking.walked_without_restart(FLIPS, phase="p")
+OTHER = walking.unnoticed_while_other_side_fails(phase="p")
+COUNTED = walking.differences_are_counted("sessions", before="asked", after="told")
+DEBT = walking.debt_was_told("csrf", before="live → shadow", phase="p")
+LOGS = walking.logs_are_clean(phase="p")
+STOPS = stops_gracefully(phase="p", within_s=10)
+
+
+def flipped(history, *names, restarts=0):
+    for name in names:
+        history.seen("flip.seconds", 0.2, flip=name)
+        history.seen("flip.restarts", restarts, flip=name)
+
+
+def test_stage_1_every_flip_reached_by_the_running_process_holds(written):
+    flipped(written, *FLIPS)
+    assert written.judged(WALKED).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(("names", "restarts"), [(FLIPS[:1], 0), (FLIPS, 1)])
+def test_stage_1_a_flip_that_was_missed_or_needed_a_restart_convicts(written, names, restarts):
+    flipped(written, *names, restarts=restarts)
+    assert written.judged(WALKED).verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(201, Verdict.HOLDS), (503, Verdict.VIOLATED), (None, Verdict.VIOLATED)]
+)
+def test_stage_2_a_failure_of_the_other_side_is_nobodys_refusal(written, status, verdict):
+    written.fault(1, 2)
+    written.op("csrf.post", 0, 0.5, 503)
+    written.op("csrf.post", 1.2, 1.4, status)
+    assert written.judged(OTHER).verdict is verdict
+
+
+@pytest.mark.parametrize(("counted", "verdict"), [(3, Verdict.HOLDS), (1, Verdict.VIOLATED)])
+def test_stage_4_a_difference_that_was_asked_for_is_counted(written, counted, verdict):
+    written.op("metrics.read", 0, 0.1)
+    written.op("session.use", 1, 1.1, phase="one-sided")
+    written.seen("state.differences", 1, before="asked", service="sessions", kind="missing")
+    written.seen("state.differences", counted, before="told", service="sessions", kind="missing")
+    assert written.judged(COUNTED).verdict is verdict
+
+
+@pytest.mark.parametrize(("told", "verdict"), [(2, Verdict.HOLDS), (1, Verdict.VIOLATED)])
+def test_stage_5_what_is_lost_had_been_told(written, told, verdict):
+    written.seen("rollback.debt", told, before="live → shadow", service="csrf")
+    lost = [written.post(1, 1.1, token, 403, follows=True, actor=token) for token in ("a", "b")]
+    finding = written.judged(DEBT)
+    assert (finding.verdict, finding.observed) == (verdict, 2)
+    assert verdict is Verdict.HOLDS or list(finding.evidence) == lost
+
+
+@pytest.mark.parametrize(("errors", "verdict"), [(0, Verdict.HOLDS), (2, Verdict.VIOLATED)])
+def test_a_log_that_tells_of_errors_after_a_rollback_convicts(written, errors, verdict):
+    written.seen("log.errors", errors, phase="p", instance="instance-0")
+    assert written.judged(LOGS).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "status", "verdict"),
+    [
+        (0, 2, 200, Verdict.HOLDS),
+        (1, 2, 200, Verdict.VIOLATED),
+        (0, 11, 200, Verdict.VIOLATED),
+        (0, 2, None, Verdict.VIOLATED),
+    ],
+)
+def test_stop_1_a_stop_is_clean_in_time_and_breaks_nothing(written, code, seconds, status, verdict):
+    written.seen("exit.code", code, instance="instance-0")
+    written.seen("exit.seconds", seconds, instance="instance-0")
+    written.op("tokens.read", 1, 1.4, status)
+    assert written.judged(STOPS).verdict is verdict
+
+
+@pytest.mark.parametrize("checker", [WALKED, OTHER, COUNTED, DEBT, LOGS, STOPS])
+def test_nothing_recorded_is_undecided(written, checker):
+    assert written.judged(checker).verdict is Verdict.UNDECIDED
