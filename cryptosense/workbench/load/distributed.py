@@ -3,7 +3,7 @@
     locust -f "$(python -m cryptosense.workbench.load.distributed)" --headless --master --expect-workers 4
     locust -f "$(python -m cryptosense.workbench.load.distributed)" --worker --master-host M
 
-with `CRYPTOSENSE_LOAD_PLAN` naming the plan's file (`LoadPlan.to_json`) on every machine, and the extra `distributed`.
+with `CRYPTOSENSE_LOAD_PLAN` naming the plan's file (`LoadPlan.save`) on every machine, and the extra `distributed`.
 Locust keeps statistics and no history, so its results are looked at and not judged. Client addresses of their own and
 the order of an open loop's arrivals are not carried over: Locust spaces each user's requests evenly instead.
 """

@@ -97,8 +97,7 @@ async def drive(
     plan.check()
     home = _new_folder(folder, plan.phase)
     secret = home / "plan.json"
-    secret.touch(mode=0o600)
-    secret.write_text(plan.to_json(), encoding="utf-8")
+    plan.save(secret)
     generators = [GeneratorProcess(home, index) for index in range(plan.processes)]
     try:
         await start_together(generators)

@@ -110,9 +110,14 @@ class LoadPlan:
                 raise UsageError(f"load {self.phase!r}: {sentence}")
 
     def to_json(self) -> str:
-        """With the clients' headers, which may hold bearers: whoever writes it to a file sees to its being private."""
+        """With the clients' headers, which may hold bearers: `save` keeps it private."""
         shape = "closed" if isinstance(self.shape, ClosedLoop) else "open"
         return json.dumps({**asdict(self), "shape": {"loop": shape, **asdict(self.shape)}})
+
+    def save(self, path: Path) -> None:
+        """Writes it where only this user can read it."""
+        path.touch(mode=0o600)
+        path.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def from_json(cls, text: str) -> "LoadPlan":
