@@ -122,9 +122,8 @@ async def test_conn_2_the_backoff_grows_with_jitter_and_is_capped_at_a_second(mo
     assert not await state.wait_ready(1.0)
     await state.close()
     assert len(slept) > 10
-    assert slept[0] <= 0.1
+    assert slept[0] <= 0.1 < max(slept)
     assert all(seconds <= 1.0 for seconds in slept)
-    assert max(slept) > 0.5
     assert len(set(slept)) == len(slept), "drawn, not computed"
 
 

@@ -25,7 +25,7 @@ from cryptosense.state.observer import StateObserver
 from cryptosense.state.redis.failures import LOST, described
 
 FIRST_BACKOFF_S = 0.05
-LONGEST_BACKOFF_S = 1.0
+LONGEST_BACKOFF_S = 0.2  # well under the promised second: a failover should not be prolonged by waiting
 _DOUBLINGS = 10  # more make no difference, and an outage of hours would overflow
 LASTING_S = 1.0  # a connection that ends sooner has failed as much as one that never opened
 _EARLY_S = 0.001  # uvloop's timers count whole milliseconds
