@@ -15,6 +15,9 @@ from cryptosense.workbench.history import History, Operation
 from cryptosense.workbench.measures import Estimate, needed_samples, percentile, percentile_ratio
 from cryptosense.workbench.verdicts import Verdict
 
+GROSS = 3.0
+"""So many times beyond its bound a timing convicts on a busy machine too."""
+
 
 def served(history: History, kind: str, phase: str) -> list[Operation]:
     """The operations of that kind and phase that were answered with success."""
@@ -40,7 +43,7 @@ def times_faster(kind: str, *, slow: str, fast: str, q: float, at_least: float) 
             f"{ratio.value:.1f} times"
         )
         finding = _compared(ratio, figures, bound=at_least, more_is_better=True, unit="times")
-        return _doubted(finding, history, slower + faster)
+        return _doubted(finding, history, slower + faster, gross=ratio.high < at_least / GROSS)
 
     return check
 
@@ -57,7 +60,7 @@ def percentile_within(kind: str, *, phase: str, q: float, bound_ms: float) -> Ch
             return _too_few(len(found), q, bound_ms, "ms")
         figures = f"percentile {q:g} of {len(found)} answers in phase '{phase}' is {estimate.value:.1f} ms"
         finding = _compared(estimate, figures, bound=bound_ms, more_is_better=False, unit="ms")
-        return _doubted(finding, history, found)
+        return _doubted(finding, history, found, gross=estimate.low > GROSS * bound_ms)
 
     return check
 
@@ -82,10 +85,10 @@ def _compared(estimate: Estimate, figures: str, *, bound: float, more_is_better:
     )
 
 
-def _doubted(finding: Finding, history: History, operations: Sequence[Operation]) -> Finding:
+def _doubted(finding: Finding, history: History, operations: Sequence[Operation], *, gross: bool) -> Finding:
     started = min(operation.invoked_at for operation in operations)
     ended = max(operation.completed_at for operation in operations)
-    return unless_noisy(finding, history, started, ended)
+    return unless_noisy(finding, history, started, ended, gross=gross)
 
 
 def _too_few(taken: int, q: float, expected: float, unit: str) -> Finding:

@@ -2,7 +2,7 @@
 
 The run records `machine.foreign_cpu`: the share (0 to 1) of all processors that programs outside the run took. A
 timing that keeps its promise on a busy machine keeps it; one that breaks it there proves nothing, and the finding
-becomes UNDECIDED with the reason.
+becomes UNDECIDED with the reason, unless it is so far off that sharing the processors cannot be why.
 """
 
 from dataclasses import replace
@@ -26,9 +26,14 @@ def foreign_share(history: History, started_at: float, ended_at: float) -> float
     return float(np.mean(within)) if within else None
 
 
-def unless_noisy(finding: Finding, history: History, started_at: float, ended_at: float) -> Finding:
-    """The finding itself, or UNDECIDED where it convicts and other programs kept the machine busy meanwhile."""
-    if finding.verdict is not Verdict.VIOLATED:
+def unless_noisy(
+    finding: Finding, history: History, started_at: float, ended_at: float, *, gross: bool = False
+) -> Finding:
+    """The finding itself, or UNDECIDED where it convicts and other programs kept the machine busy meanwhile.
+
+    `gross`: the figure is several times beyond its bound, more than a shared processor explains.
+    """
+    if finding.verdict is not Verdict.VIOLATED or gross:
         return finding
     share = foreign_share(history, started_at, ended_at)
     if share is None or share <= QUIET_SHARE:

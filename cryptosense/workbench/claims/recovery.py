@@ -7,6 +7,7 @@ A scenario is a phase; its fault is a span of kind FAULT whose label `phase` nam
 from collections import Counter
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.latency import GROSS
 from cryptosense.workbench.claims.lost_writes import account_of_writes, explained
 from cryptosense.workbench.claims.noise import unless_noisy
 from cryptosense.workbench.claims.reading import acquitted, admitted, convicted, nothing_to_judge, select, told
@@ -90,7 +91,8 @@ def answers_within(*kinds: str, phase: str, bound_s: float) -> Checker:
             + ("" if kept else ": state calls wait for a silent store without a deadline that they share"),
             evidence=() if kept else ((unanswered or [slowest])[0].id,),
         )
-        return unless_noisy(finding, history, slowest.invoked_at, slowest.completed_at)
+        gross = longest > GROSS * bound_s
+        return unless_noisy(finding, history, slowest.invoked_at, slowest.completed_at, gross=gross)
 
     return check
 
@@ -123,7 +125,8 @@ def writes_again_within(kind: str, *, phase: str, bound_s: float, since_store_an
             len(firsts),
             reason,
         )
-        return unless_noisy(finding, history, origin, posts[-1].completed_at)
+        gross = bool(waited) and longest > GROSS * bound_s
+        return unless_noisy(finding, history, origin, posts[-1].completed_at, gross=gross)
 
     return check
 
@@ -298,6 +301,7 @@ def well_again(*kinds: str, phase: str, settle_s: float = 2.0) -> Checker:
             f"from {settle_s:g} s after the cure: {listed}",
             evidence=[op.id for op in bad[:3]],
         )
-        return unless_noisy(finding, history, calm_from, later[-1].completed_at)
+        gross = len(bad) > len(later) / 2
+        return unless_noisy(finding, history, calm_from, later[-1].completed_at, gross=gross)
 
     return check

@@ -9,6 +9,7 @@ from collections import Counter
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.counts import phases
+from cryptosense.workbench.claims.latency import GROSS
 from cryptosense.workbench.claims.noise import unless_noisy
 from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, told
 from cryptosense.workbench.history import History, Outcome, Span
@@ -99,7 +100,8 @@ def throughput_holds(kind: str, *, phase: str, at_least: float) -> Checker:
             samples,
             f"carried {series} from the lightest step to the heaviest",
         )
-        return unless_noisy(finding, history, steps[0].started_at, steps[-1].ended_at)
+        gross = share < at_least / GROSS
+        return unless_noisy(finding, history, steps[0].started_at, steps[-1].ended_at, gross=gross)
 
     return check
 
@@ -129,7 +131,8 @@ def keeps_up(kind: str, *, phase: str, at_least: float, patience_s: float = 1.0)
             f"{len(good)} of {len(operations)} scheduled requests were answered well within {patience_s:g} s of the "
             "moment when they were due",
         )
-        return unless_noisy(finding, history, spans[0].started_at, spans[-1].ended_at)
+        gross = share < at_least / GROSS
+        return unless_noisy(finding, history, spans[0].started_at, spans[-1].ended_at, gross=gross)
 
     return check
 

@@ -115,6 +115,7 @@ async def _read(given: SoakParameters, lab: Lab, deployment: Deployment, phase: 
     """Sweeps over everything that could grow, until it is over."""
     own = processes(lab.recorder, deployment.instances, phase=phase)
     memory = store_memory(lab.recorder, deployment.store, phase=phase)
+    await asyncio.sleep(2 * given.read_every_s)  # until the accounts are under way too
     for sweep in itertools.count():
         own(sweep)
         await memory(sweep)

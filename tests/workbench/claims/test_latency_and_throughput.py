@@ -62,9 +62,15 @@ def test_hits_as_slow_as_misses_convict() -> None:
 
 def test_slow_hits_on_a_busy_machine_convict_nobody() -> None:
     busy = Observation("machine.foreign_cpu", 1.0, 0.8)
-    finding = FASTER(history(reads("cold", spread(60, 0.2, 0.5)), reads("warm", spread(60, 0.2, 0.5, seed=2)), busy))
+    finding = FASTER(history(reads("cold", spread(60, 0.2, 0.5)), reads("warm", spread(60, 0.1, 0.15)), busy))
     assert finding.verdict is Verdict.UNDECIDED
     assert "80%" in finding.reason
+
+
+def test_hits_that_are_no_faster_at_all_convict_on_a_busy_machine_too() -> None:
+    busy = Observation("machine.foreign_cpu", 1.0, 0.8)
+    finding = FASTER(history(reads("cold", spread(60, 0.2, 0.5)), reads("warm", spread(60, 0.2, 0.5, seed=2)), busy))
+    assert finding.verdict is Verdict.VIOLATED
 
 
 def test_fast_hits_on_a_busy_machine_still_hold() -> None:
