@@ -102,8 +102,9 @@ class Breaker:
 
     def failed(self, started: float) -> None:
         """The state did not answer a call that was made at `started` (a monotonic reading)."""
-        if self.lag.since(started) >= self._lag_s:
-            self.discounted += 1
+        took = self._clock.monotonic() - started
+        if min(took, self.lag.since(started)) >= self._lag_s:
+            self.discounted += 1  # it failed for want of time, and this process had taken the time
             return
         self._in_a_row += 1
         if self._next_probe is not None or self._in_a_row < self._failures_to_open:

@@ -81,6 +81,14 @@ def test_a_lag_that_ended_before_the_call_explains_nothing(clock: ManualClock) -
     assert breaker.is_open
 
 
+def test_a_refusal_at_once_is_held_against_the_state_however_late_the_loop_is(clock: ManualClock) -> None:
+    breaker = Breaker(clock, failures=1)
+    breaker.lag.beat()
+    clock.advance(2.0)  # the heartbeat is overdue, but this call did not wait for anything
+    breaker.failed(clock.monotonic())
+    assert breaker.is_open
+
+
 async def watched(breaker: Breaker, clock: ManualClock, probe) -> None:
     """Runs the watch until the breaker closes or 30 s have passed on the clock."""
     task = asyncio.create_task(breaker.watch(probe))

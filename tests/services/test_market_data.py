@@ -257,7 +257,7 @@ async def test_cache_5_the_callers_list_is_left_as_it_is(market: MarketData) -> 
 async def test_cache_5_invalidating_a_coin_drops_every_list_with_it_on_every_instance(
     instances: list[MarketData], provider: Provider
 ) -> None:
-    lists = [["bitcoin"], ["bitcoin", "solana"], ["solana"], [f"coin-{number}" for number in range(60)] + ["bitcoin"]]
+    lists = [["bitcoin"], ["aave", "bitcoin"], ["solana"], [f"a-coin-{number}" for number in range(60)] + ["bitcoin"]]
     for ids in lists:
         await instances[0].tokens(ids)
     assert await instances[1].invalidate(["Bitcoin"]) == 3
