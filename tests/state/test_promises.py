@@ -313,7 +313,7 @@ async def test_orphans_are_swept_in_pipelined_batches_and_only_they(tools, own_s
         await asyncio.gather(*(opened.state.csrf.current(f"s{i}", "token", ttl_ms=LONG_MS) for i in range(300)))
         async with client.pipeline(transaction=False) as pipe:
             for number in range(700):
-                pipe.set(f"cs:csrf:{{orphan-{number}}}", "=00token")
+                pipe.set(f"cs:csrf:{{orphan-{number}}}", "=\x05token")
             pipe.set("somebody:else", "x")
             await pipe.execute()
         reads = int((await server.info("stats"))["total_reads_processed"])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import blake2b
 
 from cryptosense.errors import StateCorrupt
 from cryptosense.state.contracts import Rotation, RotationOutcome
@@ -10,6 +11,8 @@ from cryptosense.state.redis.channel import Channel
 from cryptosense.state.tokens import KEPT_REPLACED, checked_token, is_token
 
 _NO_TOKEN = "!"  # noqa: S105 - stands for a presented text that cannot be a token, and is none itself
+_DIGEST_BYTES = 16
+_REPLACED_BYTES = 7 + _DIGEST_BYTES
 
 
 class RedisCsrf:
@@ -28,21 +31,25 @@ class RedisCsrf:
         record: bytes | None = await self._channel.command("GET", key, reads=True)
         if record is None:
             return None
-        token = record[3:].split(b"|", 1)[0].decode("ascii", "replace")
-        if not record.startswith(b"=") or not record[1:3].isdigit() or not is_token(token):
+        length = record[1] if len(record) > 1 else 0
+        token = record[2 : 2 + length].decode("ascii", "replace")
+        whole = len(token) == length and (len(record) - 2 - length) % _REPLACED_BYTES == 0
+        if not (whole and record.startswith(b"=") and is_token(token)):
             raise StateCorrupt(f"what lies at the key {key} is no CSRF record", key=key)
         return token
 
     async def compare_and_rotate(
         self, session: str, presented: str, successor: str, *, ttl_ms: int, grace_ms: int
     ) -> Rotation:
+        offered = (presented if is_token(presented) else _NO_TOKEN).encode()
         reply: bytes = await self._channel.run(
             "csrf_rotate",
             [self._key(session)],
-            presented if is_token(presented) else _NO_TOKEN,
+            offered,
+            blake2b(offered, digest_size=_DIGEST_BYTES).digest(),
             checked_token(successor),
             ttl_ms,
-            grace_ms * 1000,
+            grace_ms,
             KEPT_REPLACED,
         )
         match reply[:1]:
@@ -55,7 +62,8 @@ class RedisCsrf:
         return Rotation(RotationOutcome.MISMATCH, None)
 
     async def replace(self, session: str, successor: str, *, ttl_ms: int) -> None:
-        await self._channel.command("SET", self._key(session), f"=00{checked_token(successor)}", "PX", ttl_ms)
+        record = b"=" + bytes([len(successor)]) + checked_token(successor).encode()
+        await self._channel.command("SET", self._key(session), record, "PX", ttl_ms)
 
     async def revoke(self, session: str) -> None:
         await self._channel.command("UNLINK", self._key(session))

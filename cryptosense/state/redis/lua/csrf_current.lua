@@ -8,12 +8,12 @@
 
 local record = redis.call('GET', KEYS[1])
 if not record then
-  redis.call('SET', KEYS[1], '=00' .. ARGV[1], 'PX', ARGV[2])
+  redis.call('SET', KEYS[1], '=' .. string.char(#ARGV[1]) .. ARGV[1], 'PX', ARGV[2])
   return ARGV[1]
 end
-local current = string.match(record, '^=%d%d([%w_-]+)')
-if not current then
+local length = string.byte(record, 2) or 0
+if length == 0 or string.byte(record) ~= 61 or #record < 2 + length or (#record - 2 - length) % 23 ~= 0 then
   return redis.error_reply('CORRUPT not a CSRF record')
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return current
+return string.sub(record, 3, 2 + length)
