@@ -70,7 +70,9 @@ class Frame:
             exchange = scope.get("cryptosense.exchange")
             cache = getattr(exchange, "cache_outcome", None)
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 2)}
-            log.info("request", extra=fields if cache is None else {**fields, "cache": cache})
+            if cache is not None:
+                fields["cache"] = cache
+            log.info("request", extra={"request_fields": fields})
 
 
 def _request_id(scope: Scope) -> bytes:

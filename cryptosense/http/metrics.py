@@ -4,40 +4,57 @@ What happens on every request is counted here; everything else is read at the mo
 that the services keep anyway, so that counting costs a request nothing.
 """
 
+from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class RequestFigures:
-    """Requests by route, method and status, and their durations by route."""
+class RequestFigures(Collector):
+    """Requests by route, method and status, and their durations by route.
+
+    Plain numbers, made into Prometheus' families at the scrape: its own counters take a lock for every request, and
+    the event loop is one thread.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "cryptosense_requests", "Requests answered.", ("route", "method", "status"), registry=registry
-        )
-        self._seconds = Histogram(
-            "cryptosense_request_seconds", "Time to answer.", ("route",), buckets=_BUCKETS, registry=registry
-        )
-        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._requests: Tally[tuple[str, str, int]] = Tally()
+        self._buckets: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+        registry.register(self)
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """Notes one answer; status 0 is a connection that broke before one."""
-        pair = self._known.get((route, method, status))
-        if pair is None:
-            method = method if method in _METHODS else "other"  # the client's word must not make new series
-            pair = (self._requests.labels(route, method, str(status)), self._seconds.labels(route))
-            if len(self._known) < 4_096:
-                self._known[route, method, status] = pair
-        pair[0].inc()
-        pair[1].observe(seconds)
+        if method not in _METHODS:
+            method = "other"  # the client's word must not make new series
+        self._requests[route, method, status] += 1
+        buckets = self._buckets.get(route)
+        if buckets is None:
+            buckets = self._buckets[route] = [0] * (len(_BUCKETS) + 1)
+        buckets[bisect_left(_BUCKETS, seconds)] += 1
+        self._seconds[route] = self._seconds.get(route, 0.0) + seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' own entry."""
+        requests = CounterMetricFamily(
+            "cryptosense_requests", "Requests answered.", labels=("route", "method", "status")
+        )
+        for (route, method, status), count in self._requests.items():
+            requests.add_metric((route, method, str(status)), count)
+        yield requests
+        durations = HistogramMetricFamily("cryptosense_request_seconds", "Time to answer.", labels=("route",))
+        for route, buckets in self._buckets.items():
+            totals = zip((*map(str, _BUCKETS), "+Inf"), accumulate(buckets), strict=True)
+            durations.add_metric((route,), [(bound, float(total)) for bound, total in totals], self._seconds[route])
+        yield durations
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -3,7 +3,7 @@
 import asyncio
 
 import httpx
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 
 from cryptosense.clock import ManualClock, SystemClock
 from cryptosense.http.guards import (
@@ -97,3 +97,26 @@ async def test_the_cache_fetches_once_in_an_app_that_is_not_ours():
         assert (await http.get("/catalogue")).headers["X-Cache"] == "hit"
         assert "RateLimit" not in answers[0].headers
     assert fetches == before + 1
+
+
+async def test_a_router_included_with_dependencies_of_its_own_keeps_them():
+    async def refuse() -> None:
+        raise HTTPException(418)
+
+    router = APIRouter(route_class=GuardedRoute)
+
+    @router.get("/tea")
+    @guarded(limit=None, session=False)
+    async def tea() -> Response:
+        return Response(b"tea")
+
+    app = FastAPI()
+    app.state.guards = GuardPlan(())
+    app.include_router(router, prefix="/open")
+    app.include_router(router, prefix="/closed", dependencies=[Depends(refuse)])
+    strict = APIRouter(route_class=GuardedRoute, dependencies=[Depends(refuse)])
+    strict.get("/strict")(tea)
+    app.include_router(strict)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as http:
+        statuses = [(await http.get(path)).status_code for path in ("/open/tea", "/closed/tea", "/strict")]
+    assert statuses == [200, 418, 418]

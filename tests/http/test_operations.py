@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from cryptosense.errors import DatabaseUnavailable
-from cryptosense.http.logs import configure_logging, current_request
+from cryptosense.http.logs import JsonLines, configure_logging, current_request
 from cryptosense.http.wiring import Parts, assemble_reference
 from cryptosense.settings import Settings
 
@@ -117,7 +117,9 @@ async def test_each_request_is_one_line_in_the_log(service, caplog):
     with caplog.at_level(logging.INFO, "cryptosense.access"):
         await service.http.get("/api/v1/tokens?ids=bitcoin")
     (line,) = [record for record in caplog.records if record.name == "cryptosense.access"]
-    assert (line.route, line.status, line.cache) == ("/api/v1/tokens", 200, "miss")
+    fields = json.loads(JsonLines().format(line))
+    assert (fields["route"], fields["status"], fields["cache"]) == ("/api/v1/tokens", 200, "miss")
+    assert {"level", "logger", "message", "method", "ms", "request_id", "time"} < set(fields)
 
 
 async def test_an_unexpected_error_is_500_with_a_code_and_logged_once(opened, caplog):

@@ -1,11 +1,15 @@
 """A FastAPI route that runs the guards of the app around itself, as plain ASGI."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import request_response
 from starlette.types import Receive, Scope, Send
 
 from cryptosense.errors import CryptoSenseError
@@ -27,11 +31,19 @@ class GuardPlan:
 
 
 class GuardedRoute(APIRoute):
-    """Runs `app.state.guards` before the endpoint, and adds to its answer what they have to say."""
+    """Runs `app.state.guards` before the endpoint, and adds to its answer what they have to say.
+
+    An endpoint that asks for nothing, or for the `Request` alone, and is annotated to return a `Response` is called
+    without FastAPI's machinery for parameters, which costs as much as the guards and would find nothing to do.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.rule = rule_of(endpoint, self.methods or ())
+        direct = _direct(endpoint)
+        if direct is not None and not self.dependant.dependencies:
+            # FastAPI takes `app` only where the route was not included with dependencies of its router's.
+            self.app = request_response(direct)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in (self.methods or ()):
@@ -52,6 +64,26 @@ class GuardedRoute(APIRoute):
             except Exception as error:
                 await _answer(Refusal(Problem.INTERNAL), exchange, sender, error)
                 raise  # an unexpected error is answered here, for the successor's sake, and logged further out
+
+
+def _direct(endpoint: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]] | None:
+    """The endpoint as a function of the request, where it is no more than that."""
+    try:
+        hints = get_type_hints(endpoint)
+    except NameError:
+        return None  # an annotation that only FastAPI can resolve
+    answer = hints.pop("return", None)
+    if not (inspect.iscoroutinefunction(endpoint) and isinstance(answer, type) and issubclass(answer, Response)):
+        return None
+    names = list(inspect.signature(endpoint).parameters)
+    if not names:
+
+        async def asking_for_nothing(_request: Request) -> Response:
+            response: Response = await endpoint()
+            return response
+
+        return asking_for_nothing
+    return endpoint if len(names) == 1 and hints.get(names[0]) is Request else None
 
 
 async def _checked(plan: GuardPlan, exchange: Exchange) -> Refusal | None:

@@ -3,7 +3,6 @@
 It also reads JSON exactly: numbers with a fraction as decimals, and no `NaN` or `Infinity`, which are not JSON.
 """
 
-import inspect
 import json
 from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
@@ -11,7 +10,6 @@ from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
-from starlette.routing import request_response
 
 from cryptosense.http.guards import By, GuardedRoute, Rule, exchange_of, rule_of
 from cryptosense.http.replies import Problem
@@ -58,11 +56,6 @@ class ExactRequest(Request):
         return json.loads(await self.body(), parse_float=Decimal, parse_constant=_no_such_number)
 
 
-def _asks_for_the_request_only(endpoint: Callable[..., Any]) -> bool:
-    parameters = [parameter.annotation for parameter in inspect.signature(endpoint).parameters.values()]
-    return parameters == [Request]
-
-
 def _no_such_number(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
@@ -81,10 +74,6 @@ class ResourceRoute(GuardedRoute):
         options["responses"] = described
         options["openapi_extra"] = _extra(rule, options.get("openapi_extra") or {})
         super().__init__(path, endpoint, **options)
-        if _asks_for_the_request_only(endpoint):
-            # Nothing to resolve and nothing to validate: without FastAPI's machinery for that, twice as many fit in a
-            # second. Sound here because no resource is included with dependencies of its own.
-            self.app = request_response(endpoint)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own, on an `ExactRequest`."""
