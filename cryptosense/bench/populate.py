@@ -9,8 +9,12 @@ each kind for each. Out: `{"ready": true, "primaries": n}`, then for each line
     {"identities", "seconds", "bytes", "scripts", "server_us", "keys": [of each primary], "key_bytes": {KIND: bytes}}
 
 where bytes, scripts and the server's own time in µs are the growth over all primaries since it was ready, `keys` is
-what each primary holds, and `key_bytes` the server's own figure for one identity's keys of a kind, from a sample. It
-ends when its input does, whatever it is doing, so it cannot outlive the run that started it. It removes nothing.
+what each primary holds, and `key_bytes` the server's own figure for one identity's keys of a kind, from a sample.
+
+A line `{"control": KIND, "clients": n, "each": m}` puts in what another way of keeping things would (`as_planned.py`)
+and answers `{"bytes", "keys": [of each primary]}`, of these alone.
+
+It ends when its input does, whatever it is doing, so it cannot outlive the run that started it. It removes nothing.
 Kinds: `csrf`, `session`, and a client of a limiter by its algorithm, `limit-log`, `limit-counter`, `limit-gcra`;
 `limit-full` is another client of the log, to be filled with `each`.
 """
@@ -27,6 +31,7 @@ from typing import Any
 
 import redis.asyncio
 
+from cryptosense.bench.as_planned import PREFIX, put_in_as_planned
 from cryptosense.errors import UsageError
 from cryptosense.settings import RedisSettings, Settings
 from cryptosense.state.catalog import open_redis
@@ -113,6 +118,10 @@ class Primaries:
             sum(one.server_us for one in each),
             tuple(one.keys[0] for one in each),
         )
+
+    async def keys_under(self, prefix: str) -> list[int]:
+        """How many keys with the prefix each primary holds."""
+        return [sum([1 async for _ in client.scan_iter(match=f"{prefix}*", count=1_000)]) for client in self.clients]
 
     async def key_bytes(self, kinds: Sequence[str]) -> dict[str, float]:
         """What one identity's keys of each kind take, by `MEMORY USAGE` of a sample."""
@@ -220,7 +229,14 @@ async def serve(lines: asyncio.StreamReader) -> None:
         _say({"ready": True, "primaries": len(primaries.clients)})
         before = await primaries.cost()
         while line := await lines.readline():
-            _say(await _answer(opened.state, primaries, before, json.loads(line)))
+            asked = json.loads(line)
+            if "control" in asked:
+                sizes = await put_in_as_planned(
+                    primaries.clients, asked["control"], int(asked["clients"]), int(asked["each"])
+                )
+                _say({**sizes, "keys": await primaries.keys_under(PREFIX)})
+            else:
+                _say(await _answer(opened.state, primaries, before, asked))
 
 
 async def _answer(state: StateSet, primaries: Primaries, before: Cost, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 from cryptosense.workbench.claims.claim import Checker, Claim, Finding, Judgement, undecided
 from cryptosense.workbench.claims.costs import by_identities, no_dearer, spread_evenly, stays_level, within
 from cryptosense.workbench.experiment import Chart, Doubt, Lab
-from cryptosense.workbench.experiments.capacity_conduct import OTHERS, USER, CapacityParameters, conduct_capacity
+from cryptosense.workbench.experiments.capacity_conduct import (
+    ONE_TAG,
+    OTHERS,
+    PLANNED_DENIED,
+    PLANNED_FULL,
+    USER,
+    CapacityParameters,
+    conduct_capacity,
+)
 from cryptosense.workbench.history import History
 
 ONE, MANY = "standalone", "cluster"
@@ -42,7 +50,7 @@ class Capacity:
         await conduct_capacity(parameters, lab)
 
     def claims(self, parameters: CapacityParameters) -> Sequence[Claim]:
-        return list(_claims(parameters))
+        return [*_claims(parameters), *_controls(parameters)]
 
     def charts(
         self, parameters: CapacityParameters, history: History, judgements: Sequence[Judgement]
@@ -109,8 +117,36 @@ def _claims(given: CapacityParameters) -> Iterator[Claim]:
         f"{given.extrapolate_to:,} users fit a stated number of shards.",
         ("improvement:instances",),
         _reckoned(given),
-        advisory="No machine like this one holds so many; the figure is reckoned from the largest step measured.",
+        advisory="No machine like this one holds so many; the figure is reckoned from the largest step measured",
     )
+
+
+def _controls(given: CapacityParameters) -> Iterator[Claim]:
+    """The plan's limiter and an uneven key scheme, which the same checkers have to convict."""
+    yield Claim(
+        "plan-limit-bytes",
+        f"The plan's limiter, as written, keeps at most {_LOG_BYTES:,} bytes for a client at its limit of 100.",
+        ("RATE-4",),
+        within("capacity.bytes", what=PLANNED_FULL, store=ONE, bound=_LOG_BYTES, unit="bytes"),
+        control=True,
+    )
+    yield Claim(
+        "plan-denied-bytes",
+        f"{given.denied} denied requests make a client of the plan's limiter no dearer.",
+        ("RATE-4", "RATE-2"),
+        no_dearer(
+            "capacity.bytes", what=PLANNED_DENIED, than=(PLANNED_FULL, ONE), store=ONE, factor=1.02, unit="bytes"
+        ),
+        control=True,
+    )
+    if given.cluster_identities:
+        yield Claim(
+            "one-tag-even",
+            "Keys that share one hash tag spread evenly over the Cluster.",
+            ("improvement:instances",),
+            spread_evenly(what=ONE_TAG, store=MANY, factor=1.15),
+            control=True,
+        )
 
 
 def _reckoned(given: CapacityParameters) -> Checker:

@@ -6,17 +6,19 @@ from cryptosense.workbench.charts import Bar, Panel, Series, Threshold, bars, li
 from cryptosense.workbench.claims.costs import by_identities
 from cryptosense.workbench.experiment import Chart
 from cryptosense.workbench.experiments.capacity import MANY, ONE, shards_for
-from cryptosense.workbench.experiments.capacity_conduct import USER, CapacityParameters
+from cryptosense.workbench.experiments.capacity_conduct import PLANNED_DENIED, PLANNED_FULL, USER, CapacityParameters
 from cryptosense.workbench.history import History
 
 _PARTS = {
     "csrf": "CSRF token",
-    "session": "session and index",
-    "limit-log": "limiter, 1 admission",
-    "limit-gcra": "limiter, GCRA",
-    "limit-counter": "limiter, counter",
-    "limit-full": "limiter, 100 of 100",
-    "limit-denied": "the same, after denials",
+    "session": "session",
+    "limit-log": "1 admission",
+    "limit-gcra": "GCRA",
+    "limit-counter": "counter",
+    "limit-full": "100 of 100",
+    "limit-denied": "after denials",
+    PLANNED_FULL: "plan, 100 of 100",
+    PLANNED_DENIED: "plan, after denials",
 }
 
 
@@ -52,7 +54,7 @@ def _parts(given: CapacityParameters, history: History) -> list[Chart]:
     threshold = Threshold(2_100, "goal for a client at its limit")
     samples = f"{given.identities[-1]:,} users, {len(USER)} parts each"
     title = "What one identity takes in Redis, keys included"
-    return [bars("parts", title, found, y_label="bytes", thresholds=[threshold], samples=samples)]
+    return [bars("parts", title, found, y_label="bytes", thresholds=[threshold], samples=samples, log_y=True)]
 
 
 def _decades(first: float, last: float) -> list[float]:

@@ -24,6 +24,9 @@ USER = ("csrf", "session", "limit-log")
 """What one signed-in user leaves in the store: a token, a session with its index, a limiter's record."""
 
 OTHERS = ("limit-gcra", "limit-counter")
+PLANNED_FULL, PLANNED_DENIED, ONE_TAG = "plan-full", "plan-denied", "one-tag"
+"""What the controls keep: the plan's limiter at 100 of 100 and after denials, and everybody under one hash tag."""
+
 ANSWER_S = 300.0
 _FULL, _FULL_FIRST = 100, 500_000_000  # a client at its limit of 100; identities that nobody else has
 
@@ -132,6 +135,9 @@ async def _measure(given: CapacityParameters, lab: Lab, kind: StoreKind, steps: 
                 await _fill(lab, program, kind.value, steps)
                 if kind is StoreKind.STANDALONE:
                     await _fill_limits(given, lab, program)
+                    await _fill_as_planned(given, lab, program)
+                else:
+                    await _fill_one_shard(lab, program, steps[0])
 
 
 async def _fill(lab: Lab, program: Driver, store: str, steps: Sequence[int]) -> None:
@@ -175,6 +181,23 @@ async def _fill_limits(given: CapacityParameters, lab: Lab, program: Driver) -> 
         labels = {"what": name, "store": "standalone", "identities": str(given.full_clients)}
         lab.recorder.observe("capacity.bytes", size, **labels)
         lab.progress.advance(each * given.full_clients)
+
+
+async def _fill_as_planned(given: CapacityParameters, lab: Lab, program: Driver) -> None:
+    """The control beside it: the plan's limiter, which keeps the denied requests too."""
+    clients = max(10, given.full_clients // 5)
+    for name, each in ((PLANNED_FULL, _FULL), (PLANNED_DENIED, _FULL + given.denied)):
+        answer = await program.ask({"control": "plan-limit", "clients": clients, "each": each})
+        labels = {"what": name, "store": "standalone", "identities": str(clients)}
+        lab.recorder.observe("capacity.bytes", answer["bytes"], **labels)
+
+
+async def _fill_one_shard(lab: Lab, program: Driver, clients: int) -> None:
+    """The control of the even spread: all keys under one hash tag."""
+    answer = await program.ask({"control": "one-tag", "clients": clients, "each": 1})
+    for shard, keys in enumerate(answer["keys"]):
+        labels = {"what": ONE_TAG, "store": "cluster", "identities": str(clients), "shard": str(shard)}
+        lab.recorder.observe("capacity.shard_share", keys / sum(answer["keys"]), **labels)
 
 
 def _record(recorder: Recorder, answer: Mapping[str, Any], store: str, number: int) -> None:
