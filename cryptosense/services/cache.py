@@ -11,21 +11,18 @@ This process keeps copies of bodies, and has each confirmed by version before it
 import asyncio
 import contextvars
 import logging
-import random
-import secrets
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cryptosense.clock import Clock
-from cryptosense.errors import StateCorrupt, StateError, UpstreamError, UpstreamUnavailable
+from cryptosense.errors import StateCorrupt, StateError, UpstreamError
 from cryptosense.services.breaker import Breaker
 from cryptosense.services.cache_answer import (
     Cached,
     Freshness,
     Outcome,
-    check,
     encode,
     failed,
     keep_through_failure,
@@ -34,32 +31,18 @@ from cryptosense.services.cache_answer import (
     stale_left_ms,
 )
 from cryptosense.services.cache_copies import Copies
+from cryptosense.services.cache_entries import Entries, Wanted, nothing
 from cryptosense.services.direct_fetch import DirectFetches, Fetch, fetch_within
-from cryptosense.state.contracts import CacheKey, CacheState, Entry, EntryKind, Lease, Unchanged
+from cryptosense.state.contracts import CacheKey, CacheState, Entry, EntryKind, Lease
 
 __all__ = ["Cache", "Cached", "Fetch", "Freshness", "Outcome"]
 
 _log = logging.getLogger(__name__)
 
-_LEASE_MARGIN_MS = 1_500  # what compressing and storing may take after the longest fetch
 _WAIT_SLICE_MS = 500  # a wake-up that was missed costs at most this
 _JOINS = 4
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One key and everything needed to fill it."""
-
-    key: CacheKey
-    fetch: Fetch
-    freshness: Freshness
-    tags: tuple[str, ...]
-
-    @property
-    def lease_ms(self) -> int:
-        return self.freshness.fetch_timeout_ms + _LEASE_MARGIN_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +56,9 @@ class _Filled:
 @dataclass(frozen=True, slots=True)
 class _Filling:
     task: asyncio.Task[_Filled]
+
+
+_Found = Cached | tuple[_Filling, bool]  # an answer; or who fills, and whether that began with this lookup
 
 
 class _OutOfReach(Exception):
@@ -103,8 +89,9 @@ class Cache:
         self._clock = clock
         self._breaker = breaker
         self._copies = Copies(clock, local_bytes)
+        self._entries = Entries(state, self._copies)
         self._direct = DirectFetches(upstream_concurrency)
-        self._lookups: dict[CacheKey, asyncio.Task[Cached | _Filling]] = {}
+        self._lookups: dict[CacheKey, asyncio.Task[_Found]] = {}
         self._fills: dict[CacheKey, _Filling] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -121,7 +108,7 @@ class Cache:
         """
         answer = self._copies.trusted(key, freshness.trust_ms)
         if answer is None:
-            answer = await self._answer(_Wanted(key, fetch, freshness, tuple(tags)))
+            answer = await self._answer(Wanted(key, fetch, freshness, tuple(tags)))
         self.counts[key.space.partition(":")[0], answer.outcome.value] += 1
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("cache %s", answer.outcome.value, extra={"event": "cache", "space": key.space, "key": key.name})
@@ -133,7 +120,7 @@ class Cache:
         Raises:
             StateError: the state cannot be asked.
         """
-        entry = await self._read(key)
+        entry = await self._entries.read(key)
         return served(entry) if entry is not None and entry.fresh_ms > 0 else None
 
     async def fresh_for_ms(self, key: CacheKey) -> int:
@@ -142,7 +129,7 @@ class Cache:
         Raises:
             StateError: the state cannot be asked.
         """
-        entry = await self._read(key)
+        entry = await self._entries.read(key)
         return 0 if entry is None else max(0, entry.fresh_ms)
 
     async def put(self, key: CacheKey, value: object, freshness: Freshness, *, tags: Sequence[str] = ()) -> bool:
@@ -151,12 +138,12 @@ class Cache:
         Raises:
             StateError: the state cannot be asked.
         """
-        wanted = _Wanted(key, _nothing, freshness, tuple(tags))
+        wanted = Wanted(key, nothing, freshness, tuple(tags))
         await self.invalidate(key)
-        _, lease = await self._read_or_lease(wanted)
+        _, lease = await self._entries.read_or_lease(wanted)
         if lease is None:
             return False
-        return await self._store(wanted, lease, *await encode(value)) is not None
+        return await self._entries.store(wanted, lease, *await encode(value)) is not None
 
     async def invalidate(self, *keys: CacheKey) -> int:
         """Drops entries; fetches under way will not be stored. The number of entries dropped.
@@ -185,10 +172,9 @@ class Cache:
 
     # One call ---------------------------------------------------------------------------------------------------------
 
-    async def _answer(self, wanted: _Wanted) -> Cached:
+    async def _answer(self, wanted: Wanted) -> Cached:
         for _ in range(_JOINS):
-            joined = self._fills.get(wanted.key)
-            filling = joined
+            filling, began_after_this_call = self._fills.get(wanted.key), False
             if filling is None:
                 try:
                     found = await asyncio.shield(self._lookup(wanted))
@@ -196,20 +182,20 @@ class Cache:
                     return await self._past_the_cache(wanted)
                 if isinstance(found, Cached):
                     return found
-                filling = found
+                filling, began_after_this_call = found
             filled = await asyncio.shield(filling.task)
-            if filled.current or joined is None:
+            if filled.current or began_after_this_call:
                 return filled.answer
         return await self._past_the_cache(wanted)
 
-    def _lookup(self, wanted: _Wanted) -> "asyncio.Task[Cached | _Filling]":
+    def _lookup(self, wanted: Wanted) -> "asyncio.Task[_Found]":
         """The question to the state, shared by the calls of this turn of the event loop."""
         task = self._lookups.get(wanted.key)
         if task is None:
             task = self._lookups[wanted.key] = self._start(self._look(wanted), contextvars.copy_context())
         return task
 
-    async def _look(self, wanted: _Wanted) -> Cached | _Filling:
+    async def _look(self, wanted: Wanted) -> "_Found":
         # From here on the question is on its way: whoever arrives later must ask again.
         del self._lookups[wanted.key]
         if self._breaker is not None and not self._breaker.allows():
@@ -226,33 +212,36 @@ class Cache:
             return self._copies.answer(wanted.key, entry)
         return self._fill(wanted, entry, lease)
 
-    async def _entry_or_lease(self, wanted: _Wanted) -> tuple[Entry | None, Lease | None]:
+    async def _entry_or_lease(self, wanted: Wanted) -> tuple[Entry | None, Lease | None]:
         """One round trip on a hit and on a cold miss, two on an expiry of what this process has a copy of."""
         try:
             if self._copies.version(wanted.key) is not None:
-                entry = await self._read(wanted.key)
+                entry = await self._entries.read(wanted.key)
                 if entry is not None and entry.fresh_ms > 0:
                     return entry, None
-            return await self._read_or_lease(wanted)
+            return await self._entries.read_or_lease(wanted)
         except StateCorrupt as error:
             _log.warning(
                 "a cache entry does not parse; it is dropped", extra={"event": "cache_corrupt", "key": error.key}
             )
         await self.invalidate(wanted.key)
-        return await self._read_or_lease(wanted)
+        return await self._entries.read_or_lease(wanted)
 
     # Filling ----------------------------------------------------------------------------------------------------------
 
-    def _fill(self, wanted: _Wanted, stale: Entry | None, lease: Lease | None) -> _Filling:
-        """Starts to fetch (with the lease) or to wait (without); detached from the call and its deadline."""
+    def _fill(self, wanted: Wanted, stale: Entry | None, lease: Lease | None) -> tuple[_Filling, bool]:
+        """Starts to fetch (with the lease) or to wait (without), detached from the call and its deadline.
+
+        Without the lease one that is under way is joined; the second part of the answer is False then.
+        """
         current = self._fills.get(wanted.key)
         if lease is None and current is not None:
-            return current
+            return current, False
         work = self._wait(wanted, stale) if lease is None else self._lead(wanted, stale, lease)
         filling = _Filling(self._start(work, contextvars.Context()))
         self._fills[wanted.key] = filling
         filling.task.add_done_callback(lambda _: self._leave(wanted.key, filling))
-        return filling
+        return filling, True
 
     def _leave(self, key: CacheKey, filling: _Filling) -> None:
         if self._fills.get(key) is filling:
@@ -265,7 +254,7 @@ class Cache:
             return None
         return self._fills.pop(key)
 
-    async def _lead(self, wanted: _Wanted, stale: Entry | None, lease: Lease) -> _Filled:
+    async def _lead(self, wanted: Wanted, stale: Entry | None, lease: Lease) -> _Filled:
         """Fetches and stores. Closed to newcomers before the store is sent: they may come after an invalidation."""
         try:
             value = await fetch_within(wanted.fetch, wanted.freshness.fetch_timeout_ms)
@@ -280,13 +269,13 @@ class Cache:
         answer = Cached(Outcome.MISS, kind, body, encoding)
         started = self._clock.monotonic()
         try:
-            version = await self._store(wanted, lease, kind, body, encoding)
+            version = await self._entries.store(wanted, lease, kind, body, encoding)
         except StateError as error:
             self._note_failure(error, started)
             return _Filled(answer)
         return _Filled(answer, current=version is not None)
 
-    async def _wait(self, wanted: _Wanted, stale: Entry | None) -> _Filled:
+    async def _wait(self, wanted: Wanted, stale: Entry | None) -> _Filled:
         """Waits for whoever holds the lease; takes it over when it is given back or runs out."""
         patience_ms = wanted.lease_ms
         gives_up = self._clock.monotonic() + patience_ms / 1000
@@ -297,7 +286,7 @@ class Cache:
             try:
                 await self._state.wait(wanted.key, timeout_ms=_WAIT_SLICE_MS)
                 own = self._close(wanted.key)  # nobody may join an answer that is on its way
-                entry, lease = await self._read_or_lease(wanted)
+                entry, lease = await self._entries.read_or_lease(wanted)
             except StateError as error:
                 self._note_failure(error, started)
                 break
@@ -314,9 +303,7 @@ class Cache:
         self._close(wanted.key)
         return _Filled(await self._past_the_cache(wanted))
 
-    async def _settle_failure(
-        self, wanted: _Wanted, stale: Entry | None, lease: Lease, error: UpstreamError
-    ) -> _Filled:
+    async def _settle_failure(self, wanted: Wanted, stale: Entry | None, lease: Lease, error: UpstreamError) -> _Filled:
         """The last good value while there is one; a short memory of the failure, so that not everyone tries."""
         self._close(wanted.key)
         pause_ms = retry_ms(error, wanted.freshness)
@@ -351,7 +338,7 @@ class Cache:
             return _Filled(failed(Outcome.MISS, pause_ms))
         return _Filled(served(stale, failing=True))
 
-    async def _past_the_cache(self, wanted: _Wanted) -> Cached:
+    async def _past_the_cache(self, wanted: Wanted) -> Cached:
         """Fetches without the state: few at a time, one at a time per key."""
         try:
             kind, body, encoding = await encode(
@@ -366,46 +353,7 @@ class Cache:
             return failed(Outcome.BYPASS, retry_ms(error, wanted.freshness))
         return Cached(Outcome.BYPASS, kind, body, encoding)
 
-    # The state --------------------------------------------------------------------------------------------------------
-
-    async def _read(self, key: CacheKey) -> Entry | None:
-        version = self._copies.version(key)
-        found = await self._state.read(key, known=version)
-        if isinstance(found, Unchanged):
-            entry = self._copies.confirmed(key, version, found.fresh_ms)
-            # Pushed out while it was being confirmed: ask for the whole of it.
-            found = entry if entry is not None else await self._state.read(key)
-        return None if found is None or isinstance(found, Unchanged) else self._keep(key, found)
-
-    async def _read_or_lease(self, wanted: _Wanted) -> tuple[Entry | None, Lease | None]:
-        entry, lease = await self._state.read_or_lease(
-            wanted.key, fence=secrets.token_hex(8), lease_ms=wanted.lease_ms, tags=wanted.tags
-        )
-        return (None if entry is None else self._keep(wanted.key, entry)), lease
-
-    def _keep(self, key: CacheKey, entry: Entry) -> Entry:
-        if self._copies.version(key) != entry.version:
-            try:
-                check(entry)
-            except ValueError as error:
-                raise StateCorrupt(str(error), key=f"{key.space}/{key.name}") from None
-            self._copies.keep(key, entry)
-        return entry
-
-    async def _store(self, wanted: _Wanted, lease: Lease, kind: EntryKind, body: bytes, encoding: Any) -> str | None:
-        fresh_ms = round(wanted.freshness.fresh_ms * (1 + random.uniform(0, wanted.freshness.jitter)))
-        version = await self._state.store(
-            lease,
-            kind,
-            body,
-            encoding=encoding,
-            fresh_ms=fresh_ms,
-            stale_ms=wanted.freshness.stale_ms,
-            tags=wanted.tags,
-        )
-        if version is not None:
-            self._copies.keep(wanted.key, Entry(kind, body, encoding, version, fresh_ms))
-        return version
+    # The rest ---------------------------------------------------------------------------------------------------------
 
     async def _release(self, lease: Lease) -> None:
         try:
@@ -433,7 +381,3 @@ class Cache:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # its callers have it, or all of them went away
-
-
-async def _nothing() -> object:
-    raise UpstreamUnavailable("a value that was put has nothing to fetch it from")

@@ -405,6 +405,39 @@ async def test_cache_4_a_result_on_its_way_is_not_shared_with_later_callers(
     await asyncio.gather(early, *([elsewhere] if elsewhere else []))
 
 
+async def test_cache_4_a_fetch_that_began_before_the_invalidation_is_not_joined_by_a_question_asked_after_it(
+    cache: Cache, upstream: Upstream, wire: Wire, state: StateSet
+) -> None:
+    """Two questions are under way; the first gets the lease, an invalidation voids it, another instance takes it."""
+    upstream.held, upstream.value = asyncio.Event(), "old"
+    inner, gates = wire._inner.read_or_lease, [asyncio.Event(), asyncio.Event()]
+    on_their_way = iter(gates)
+
+    async def slow_request(*arguments: Any, **named: Any) -> Any:
+        await next(on_their_way).wait()
+        return await inner(*arguments, **named)
+
+    wire._inner.read_or_lease = slow_request
+    early = asyncio.create_task(cache.cached(KEY, upstream, FRESH))
+    await turns()
+    late = asyncio.create_task(cache.cached(KEY, upstream, FRESH))
+    await turns()
+    wire._inner.read_or_lease = inner
+    gates[0].set()  # the first question alone reaches the state
+    await turns()
+    assert upstream.calls == 1
+    await wire._inner.invalidate(KEY)
+    upstream.value = "new"
+    _, elsewhere = await state.cache.read_or_lease(KEY, fence="deadbeef", lease_ms=5_000)
+    assert elsewhere is not None
+    gates[1].set()
+    await turns()
+    upstream.held.set()
+    await early
+    await state.cache.store(elsewhere, EntryKind.VALUE, b'"new"', fresh_ms=30_000, stale_ms=0)
+    assert (await late).value() == "new"
+
+
 async def test_cache_4_a_put_replaces_what_a_fetch_under_way_would_have_stored(
     cache: Cache, other: Cache, upstream: Upstream
 ) -> None:
