@@ -149,7 +149,7 @@ def limit_line(axis: Axes, value: float, label: str) -> None:
 
 def figure_text(value: float) -> str:
     """A figure as people write it: at most three significant places, thousands with commas, then 2.5M and 3bn."""
-    size = abs(value)
+    size = abs(value) if abs(value) > 1e-9 else 0.0  # what is left of a difference of equal figures
     for scale, letters in ((1e12, "tn"), (1e9, "bn"), (1e6, "M")):
         if size >= scale:
             return f"{value / scale:.3g}{letters}"

@@ -58,7 +58,7 @@ def _draw(axis: Axes, trend: Trend, style: LineStyle) -> None:
     seconds, values = np.asarray(trend.seconds, dtype=float), np.asarray(trend.values, dtype=float)
     kept = np.unique(np.linspace(0, seconds.size - 1, min(seconds.size, _POINTS)).round().astype(int))
     axis.plot(seconds[kept], values[kept], style.marker, color=style.colour, markersize=2, alpha=0.55, zorder=2)
-    axis.set_title(f"{trend.label} ({trend.unit})")
+    axis.set_title(f"{trend.label} ({trend.unit})" if trend.unit else trend.label)
     sample_note(axis, int(seconds.size))
     axis.set_xlabel(trend.x_label)
     fitted = trend.slope
@@ -90,7 +90,8 @@ def _figures(trend: Trend) -> str:
     if fitted is None:
         return "too few readings"
     step, size = trend.per
-    rate = f"{figure_text(fitted.per_second * size)} {trend.unit}/{step}"
+    rate = f"{figure_text(fitted.per_second * size)} {trend.unit}/{step}" if trend.unit else ""
+    rate = rate or f"{figure_text(fitted.per_second * size)} per {step}"
     interval = f"95 %: {figure_text(fitted.low * size)} to {figure_text(fitted.high * size)}"
     margin = "" if trend.margin is None else f"\nflat under {figure_text(trend.margin * size)}"
     return f"{rate} ({interval}){margin}"

@@ -72,17 +72,18 @@ def timeline(
 
     One row a group and stretch that begins within the whole time covered, empty ones included. Columns: group, at
     (the stretch's beginning, by the moment of the call), seconds (its length), ok, failed, unknown. Without `bin_s`
-    the stretches are `nice_bin` of the time covered.
+    they are round, at most 120, and wide enough to hold a few operations each.
     """
     columns = ["group", "at", "seconds", *map(str, Outcome)]
     if not found:
         return pd.DataFrame(columns=columns)
     first = min(operation.invoked_at for operation in found)
     last = max(operation.invoked_at for operation in found)
-    width = bin_s or nice_bin(last - first)
+    groups = list(dict.fromkeys(group(operation) for operation in found))
+    # Stretches that hold two operations or so on average: narrower ones show the load's rhythm, not the service.
+    width = bin_s or nice_bin(last - first, at_most=max(20, min(120, len(found) // (2 * len(groups)))))
     start = np.floor(first / width)
     stretches = int(np.floor(last / width) - start) + 1
-    groups = list(dict.fromkeys(group(operation) for operation in found))
     counts = {name: {str(outcome): np.zeros(stretches, dtype=int) for outcome in Outcome} for name in groups}
     for operation in found:
         place = int(np.floor(operation.invoked_at / width) - start)

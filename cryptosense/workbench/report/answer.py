@@ -1,11 +1,15 @@
 """Go or no-go, in one sentence, from the results."""
 
+import re
 from dataclasses import dataclass
 
 from cryptosense.workbench.report.plan import PlanAnswers, Standing
 from cryptosense.workbench.report.wording import counted, figure
 from cryptosense.workbench.results import ClaimResult, ExperimentResult, RunResults
 from cryptosense.workbench.verdicts import Verdict
+
+_GLANCE = 120
+"""Characters of a reason that the answer's one sentence can carry."""
 
 WORDS = {Verdict.HOLDS: "Go", Verdict.VIOLATED: "No-go", Verdict.UNDECIDED: "Not yet"}
 
@@ -122,12 +126,24 @@ def _not_yet(results: RunResults, _: PlanAnswers, troubles: tuple[Trouble, ...])
     about = f"the experiment {first.experiment}" if first.claim is None else f"“{_quoted(first.claim)}”"
     return (
         f"Nothing was found violated, but {undecided} of {counted(len(counting(results)), 'claim')} "
-        f"{_plural(undecided, 'is', 'are')} undecided; foremost {about}: {first.reason.rstrip('.')}."
+        f"{_plural(undecided, 'is', 'are')} undecided; foremost {about}: {_briefly(first.reason)}."
     )
 
 
 def _quoted(claim: ClaimResult) -> str:
-    return claim.statement.rstrip(".")
+    text = claim.statement.rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _briefly(reason: str) -> str:
+    """The reason's first clauses, as many as fit a sentence that is read at a glance; all of it stands further down."""
+    clauses = re.split(r"(?<=[;:]) ", reason.rstrip("."))
+    told = clauses[0]
+    for clause in clauses[1:]:
+        if len(told) + len(clause) > _GLANCE:
+            break
+        told = f"{told} {clause}"
+    return told.rstrip(";:")
 
 
 def _all(count: int) -> str:

@@ -21,11 +21,20 @@ def comparisons(experiment: ExperimentResult) -> list[Comparison]:
     """Each control of the experiment beside the claim that is most like it.
 
     The controls of `before_after` are the same service in memory, before the migration. Two claims are alike when they
-    share a source; of several, the one with most sources, the same unit and most words of the id in common is taken.
+    share a source and are of different sides; of several, the one with most sources, the same unit and most words of
+    the id in common is taken.
     """
     befores = [claim for claim in experiment.claims if claim.control]
-    afters = [claim for claim in experiment.claims if not claim.control and not claim.advisory]
+    sides = {side(claim) for claim in befores}
+    afters = [
+        claim for claim in experiment.claims if not claim.control and not claim.advisory and side(claim) not in sides
+    ]
     return [Comparison(before, after) for before in befores if (after := _closest(before, afters)) is not None]
+
+
+def side(claim: ClaimResult) -> str:
+    """Which side of the migration a claim of this experiment is about: its id begins with it (`memory-3-csrf`)."""
+    return _words(claim.id)[0]
 
 
 def _closest(before: ClaimResult, afters: Sequence[ClaimResult]) -> ClaimResult | None:

@@ -21,7 +21,7 @@ from cryptosense.workbench.report.before_after import EXPERIMENT, Comparison, co
 from cryptosense.workbench.report.beside import read_speed, read_trials
 from cryptosense.workbench.report.evidence import Witness, shown, witnesses
 from cryptosense.workbench.report.pictures import inline_svg
-from cryptosense.workbench.report.plan import PlanAnswers, Standing
+from cryptosense.workbench.report.plan import SEVERITY, PlanAnswers, Standing, measured
 from cryptosense.workbench.results import VERDICTS, ChartResult, ClaimResult, ExperimentResult, ExperimentVerdicts
 from cryptosense.workbench.results import RunResults as Results
 from cryptosense.workbench.verdicts import Verdict
@@ -31,7 +31,6 @@ _ROOM_FOR_PICTURES = 2_200_000
 """Bytes of SVG on the page, which is to stay under 3 MB; pictures beyond that are linked."""
 
 _TITLES = {"before_after": "Before and after"}
-_SEVERITY = {Verdict.VIOLATED: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ def render_page(folder: Path, results: Results, told: Answer, plan: PlanAnswers)
         comparisons=comparisons(before_after.result) if before_after else list[Comparison](),
         speed=read_speed(folder),
         trials=read_trials(folder),
+        measured=measured,
         tallies=_tallies(results, plan),
         took=wording.seconds_between(results.started_at, results.finished_at),
         checklist_words=checklist_words(plan),
@@ -112,7 +112,7 @@ def experiment_views(folder: Path, results: Results) -> list[ExperimentView]:
     views = [
         _view(folder, experiment, pictures[experiment.name], results.profile) for experiment in results.experiments
     ]
-    return sorted(views, key=lambda view: _SEVERITY[view.result.verdict])
+    return sorted(views, key=lambda view: SEVERITY[view.result.verdict])
 
 
 def _view(folder: Path, experiment: ExperimentResult, pictures: Sequence[Picture], profile: str) -> ExperimentView:
@@ -144,7 +144,7 @@ def _claim_views(folder: Path, experiment: ExperimentResult) -> list[ClaimView]:
         views.append(
             ClaimView(anchor(experiment.name, claim), experiment.name, claim, seen, len(claim.evidence) - len(seen))
         )
-    return sorted(views, key=lambda view: _SEVERITY[view.claim.counts_as])
+    return sorted(views, key=lambda view: SEVERITY[view.claim.counts_as])
 
 
 def anchor(experiment: str, claim: ClaimResult) -> str:
@@ -165,6 +165,8 @@ def seen(experiment: ExperimentResult) -> str:
         )
         if counts[verdict]
     ]
+    if len(claims) > 1 and counts[Verdict.HOLDS] == len(claims):
+        return f"All {len(claims)} claims hold."
     return f"Of {wording.counted(len(claims), 'claim')} {in_words(told)}." if told else "No claim was judged."
 
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS, ChecklistItem, Improvement
+from cryptosense.workbench.report.before_after import EXPERIMENT, side
 from cryptosense.workbench.results import ClaimResult, RunResults
 from cryptosense.workbench.verdicts import Verdict, worst
+
+SEVERITY = {Verdict.VIOLATED: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2}
+"""The order in which claims are told: what stands against the run first."""
 
 
 class Standing(StrEnum):
@@ -82,14 +86,29 @@ def standing(evidence: Sequence[Evidence]) -> Standing:
     }[counts]
 
 
+def measured(answer: ImprovementAnswer) -> list[Evidence]:
+    """The claims that give an improvement's figures, the worst and then the most telling first.
+
+    Most telling is a claim that names this improvement before anything else; last come those about the service in
+    memory, which tell what was before.
+    """
+    return sorted(
+        (one for one in answer.evidence if not one.claim.control and not one.claim.advisory),
+        key=lambda one: (
+            SEVERITY[one.claim.counts_as],
+            one.experiment == EXPERIMENT and side(one.claim) == "memory",
+            one.claim.source.index(answer.item.id),
+        ),
+    )
+
+
 def _by_source(results: RunResults) -> Mapping[str, tuple[Evidence, ...]]:
-    severity = {Verdict.VIOLATED: 0, Verdict.UNDECIDED: 1, Verdict.HOLDS: 2}
     found: dict[str, list[Evidence]] = {}
     for experiment in results.experiments:
         for claim in experiment.claims:
             for source in claim.source:
                 found.setdefault(source, []).append(Evidence(experiment.name, claim))
     return {
-        source: tuple(sorted(evidence, key=lambda one: (one.claim.control, severity[one.claim.counts_as])))
+        source: tuple(sorted(evidence, key=lambda one: (one.claim.control, SEVERITY[one.claim.counts_as])))
         for source, evidence in found.items()
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cryptosense.workbench.report.answer import Answer
 from cryptosense.workbench.report.before_after import EXPERIMENT, comparisons
-from cryptosense.workbench.report.plan import Evidence, PlanAnswers, Standing
+from cryptosense.workbench.report.plan import ImprovementAnswer, PlanAnswers, Standing, measured
 from cryptosense.workbench.report.wording import (
     NOTHING,
     SIGNS,
@@ -44,7 +44,7 @@ def summary(results: RunResults, told: Answer, plan: PlanAnswers) -> str:
         _table(
             ["the plan expects", "promised", "measured", "verdict"],
             [
-                [row.item.text, row.item.promised, _measured(row.evidence), _STANDING_MARKS[row.standing]]
+                [row.item.text, row.item.promised, _measured(row), _STANDING_MARKS[row.standing]]
                 for row in plan.improvements
             ],
         ),
@@ -100,9 +100,10 @@ def _before_after(results: RunResults) -> list[str]:
     return ["### Before and after", _table(["promise", "in memory", "in Redis", "verdict now"], rows)]
 
 
-def _measured(evidence: Sequence[Evidence]) -> str:
-    told = [observed(one.claim) for one in evidence if not one.claim.control and not one.claim.advisory]
-    return "; ".join(told) or NOTHING
+def _measured(row: ImprovementAnswer) -> str:
+    figures = [observed(one.claim) for one in measured(row)]
+    more = [f"{len(figures) - 2} more"] if len(figures) > 2 else []
+    return "; ".join(figures[:2] + more) or NOTHING
 
 
 def _checklist(plan: PlanAnswers) -> str:

@@ -23,6 +23,8 @@ def figure(value: Figure, unit: str = "") -> str:
     """A figure with its unit; a text stands as it is."""
     if value is None:
         return NOTHING
+    if unit.startswith("share of ") and not isinstance(value, str) and 0 <= value <= 1:
+        return f"{number(100 * value)} % of {unit.removeprefix('share of ')}"
     if isinstance(value, str):
         return f"{value} {unit}".strip() if value[-1:].isdigit() else value
     return f"{number(value)} {unit}".strip()
@@ -32,7 +34,9 @@ def interval(claim: ClaimResult) -> str:
     """`95 % interval 0.6 to 0.7`, or nothing."""
     if claim.interval is None:
         return ""
-    return f"95 % interval {number(claim.interval[0])} to {number(claim.interval[1])}"
+    scale = 100 if claim.unit.startswith("share of ") else 1
+    low, high = (number(scale * bound) for bound in claim.interval)
+    return f"95 % interval {low} to {high}"
 
 
 def observed(claim: ClaimResult) -> str:

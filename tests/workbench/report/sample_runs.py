@@ -77,9 +77,9 @@ def make_run(folder: Path, kind: Kind = "holding") -> Path:
 def _before_after() -> list[ClaimResult]:
     refused = "One in three posts or fewer is refused because it met another instance"
     return [
-        claim("csrf-across-instances", "No post is refused because it met another instance", source=("CSRF-1",)),
+        claim("redis-3-csrf", "No post is refused because it met another instance", source=("CSRF-1",)),
         claim(
-            "csrf-across-instances-in-memory",
+            "memory-3-csrf",
             refused,
             observed=0.667,
             interval=(0.607, 0.723),
@@ -89,7 +89,7 @@ def _before_after() -> list[ClaimResult]:
             control=True,
         ),
         claim(
-            "upstream-calls",
+            "redis-3-fetches",
             "Three instances together make no more upstream calls than one",
             source=("CACHE-2", "improvement:upstream-calls"),
             expected="at most 2",
@@ -99,7 +99,7 @@ def _before_after() -> list[ClaimResult]:
             reason="3 instances, 12 lifetimes, 12 calls",
         ),
         claim(
-            "upstream-calls-in-memory",
+            "memory-3-fetches",
             "Three instances in memory together make no more upstream calls than one",
             source=("CACHE-2",),
             expected="at most 2",

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from cryptosense.workbench.plan_lists import CHECKLIST
+from cryptosense.workbench.report import wording
 from cryptosense.workbench.report.answer import Answer, answer
-from cryptosense.workbench.report.plan import Standing, answer_plan
+from cryptosense.workbench.report.before_after import comparisons
+from cryptosense.workbench.report.plan import Standing, answer_plan, measured
 from cryptosense.workbench.results import RESULTS, RunResults
 from cryptosense.workbench.verdicts import Verdict, worst
 
@@ -133,3 +135,53 @@ def test_controls_alone_do_not_make_an_item_hold(make_run):
     plan = answer_plan(results.model_copy(update={"experiments": (first.model_copy(update={"claims": claims}),)}))
     calls = next(row for row in plan.improvements if row.item.id in source)
     assert calls.standing is Standing.NOT_RUN
+
+
+def test_each_control_in_memory_stands_beside_its_like_in_redis_and_never_beside_memory(make_run):
+    first = results_of(make_run("holding")).experiments[0]
+    foretold = first.claims[0].model_copy(
+        update={"id": "memory-3-rate", "source": ("CSRF-1", "improvement:csrf-across-servers"), "unit": "% refused"}
+    )
+    pairs = comparisons(first.model_copy(update={"claims": (foretold, *first.claims)}))
+    assert [(pair.before.id, pair.after.id) for pair in pairs] == [
+        ("memory-3-csrf", "redis-3-csrf"),
+        ("memory-3-fetches", "redis-3-fetches"),
+    ]
+
+
+def test_an_improvement_is_told_first_by_the_claim_that_is_about_it(make_run):
+    results = results_of(make_run("holding"))
+    first = results.experiments[0]
+    wanted = "improvement:upstream-calls"
+    direct = first.claims[2].model_copy(update={"id": "redis-calls-a-minute", "source": (wanted, "CACHE-2")})
+    before = first.claims[2].model_copy(update={"id": "memory-1-calls", "source": (wanted,)})
+    claims = (before, *first.claims, direct)
+    plan = answer_plan(results.model_copy(update={"experiments": (first.model_copy(update={"claims": claims}),)}))
+    calls = next(row for row in plan.improvements if row.item.id == wanted)
+    assert [one.claim.id for one in measured(calls)] == ["redis-calls-a-minute", "redis-3-fetches", "memory-1-calls"]
+
+
+def test_a_long_reason_is_cut_at_a_clause_in_the_one_sentence(make_run):
+    reason = f"the machine was busy: {'first good write 4.1 s, ' * 12}by instance; and more"
+    results = with_first_claim(
+        results_of(make_run("holding")), "failover", verdict=Verdict.UNDECIDED, reason=reason, source=()
+    )
+    told = answer_of(results)
+    assert told.why.endswith("the machine was busy.")
+    assert told.troubles[0].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.8567, "share of queries saved", "85.67 % of queries saved"),
+        (0, "% refused", "0 % refused"),
+        (129692000.0, "bytes", "129,692,000 bytes"),
+        (1.94, "calls/min", "1.94 calls/min"),
+        ("at most 2", "s", "at most 2 s"),
+        ("all", "s", "all"),
+        (None, "s", "–"),
+    ],
+)
+def test_figures_are_told_as_people_would(value: float | str | None, unit: str, text: str):
+    assert wording.figure(value, unit) == text

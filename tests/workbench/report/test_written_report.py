@@ -132,7 +132,7 @@ def test_items_that_no_claim_covers_say_that_they_were_not_run(make_run):
 def test_the_before_and_after_table_sets_memory_beside_redis(make_run):
     text = write_report(make_run("holding")).read_text(encoding="utf-8")
     table = text[text.index('id="before-and-after"') : text.index('id="improvements"')]
-    assert "0.667 share of posts refused" in table
+    assert "66.7 % of posts refused" in table
     assert "5.8 calls/min" in table
     assert "1.94 calls/min" in table
 
