@@ -32,7 +32,7 @@ class Trusting:
             except UnicodeDecodeError:
                 continue  # an entry of the reference: a binary header and a compressed body
             if held is not None and held.isprintable():
-                return Entry(EntryKind.VALUE, b'{"tokens": ' + held.encode() + b"}", "identity", key, 60_000)
+                return Entry(EntryKind.VALUE, b'{"tokens": "' + held.encode() + b'"}', "identity", key, 60_000)
         return None
 
 

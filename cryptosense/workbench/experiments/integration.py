@@ -17,6 +17,8 @@ from cryptosense.workbench.experiments.integration_charts import integration_cha
 from cryptosense.workbench.experiments.integration_claims import integration_claims
 from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
 from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
+from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
+from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, play_in_turn, play_together
 from cryptosense.workbench.history import History
 
@@ -36,7 +38,7 @@ class IntegrationParameters(Parameters):
     topology: Literal["standalone", "sentinel", "cluster"] = Field(
         default="standalone", description="what carries the state: one server, Sentinel or Cluster"
     )
-    stories: Literal["all", "csrf", "limits", "caches", "restart"] = Field(
+    stories: Literal["all", "csrf", "limits", "caches", "restart", "store", "outage"] = Field(
         default="all", description="which stories are told; the claims about the others stay undecided"
     )
     limit: int = Field(default=10, ge=2, description="the strict limit, per client and window")
@@ -54,7 +56,8 @@ class Integration:
             "Short stories, each with clients and budgets of its own, told to several instances at the same time: "
             "tokens followed, replayed and shared by tabs; sessions opened here and ended there; limits spent from "
             "everywhere; lists read, misspelled, invalidated in the midst of their fetch. Then one instance is ended "
-            "and started again under traffic, and everything that was open before is used on it."
+            "and started again under traffic, and everything that was open before is used on it. At last the store "
+            "is given foreign content, loses replies, and is killed while an instance is told to stop."
         ),
         changes_our_mind=(
             "One answer that no order of the requests explains: each claim names the operations that convict it."
@@ -65,10 +68,12 @@ class Integration:
     trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         contract: {"stories": stories, "instances": 2}
         for stories, contracts in (
-            ("csrf", ("CSRF-1", "CSRF-3", "CSRF-4", "CSRF-7", "AUTH-1")),
+            ("csrf", ("CSRF-1", "CSRF-2", "CSRF-3", "CSRF-4", "CSRF-7", "AUTH-1")),
             ("limits", ("RATE-1", "RATE-2", "RATE-3")),
             ("caches", ("CACHE-1", "CACHE-2", "CACHE-4", "CACHE-5")),
-            ("restart", ("STOP-1",)),
+            ("restart", ("CONN-3",)),
+            ("outage", ("CACHE-7", "CSRF-5", "STOP-1")),
+            ("store", ("RATE-8", "RATE-9", "CACHE-6", "CACHE-8")),
         )
         for contract in contracts
     }
@@ -87,6 +92,10 @@ class Integration:
             await asyncio.gather(*(_tell(stage, parameters, name) for name in _TOGETHER))
             lab.progress.phase("restart of one instance", expected_seconds=5)
             await _tell(stage, parameters, "restart")
+            lab.progress.phase("what lies in the store", expected_seconds=3)
+            await _tell(stage, parameters, "store")
+            lab.progress.phase("an outage", expected_seconds=5)
+            await _tell(stage, parameters, "outage")
 
     def claims(self, parameters: IntegrationParameters) -> Sequence[Claim]:
         del parameters
@@ -114,6 +123,7 @@ def _plan(parameters: IntegrationParameters) -> DeploymentPlan:
             "PASSWORD_ROUNDS": "1",
         },
         upstream=UpstreamPlan(latency_ms=UPSTREAM_MS),
+        proxied=parameters.topology == "standalone",
     )
 
 
@@ -156,7 +166,6 @@ async def _restart(stage: Stage, phase: str) -> None:
         for client in clients:
             await client.use_session(instance=chosen.url)
             await client.post_csrf(instance=chosen.url)
-    await stage.guest("restarted", "visitor").health(instance=chosen.url)
 
 
 async def _end_and_start(stage: Stage, chosen: Instance) -> None:
@@ -167,10 +176,11 @@ async def _end_and_start(stage: Stage, chosen: Instance) -> None:
     await asyncio.sleep(0.1)
     began = stage.lab.recorder.now()
     code = await chosen.terminate(timeout=15)
-    stage.lab.recorder.observe("exit.code", code, instance=chosen.name)
-    stage.lab.recorder.observe("exit.seconds", stage.lab.recorder.now() - began, instance=chosen.name)
+    stage.lab.recorder.observe("exit.code", code, instance=chosen.name, redis="up")
+    stage.lab.recorder.observe("exit.seconds", stage.lab.recorder.now() - began, instance=chosen.name, redis="up")
     await under_way
     await chosen.restart()
+    await stage.guest("restarted", "first").health(instance=chosen.url)
 
 
 @contextlib.asynccontextmanager
@@ -200,6 +210,8 @@ _STORIES: Mapping[str, Sequence[Scenario]] = {
     "limits": LIMIT_SCENARIOS,
     "caches": (*CACHE_SCENARIOS, *OTHER_READS, Scenario("health", _health)),
     "restart": (Scenario(RESTART, _restart),),
+    "store": STORE_SCENARIOS,
+    "outage": TROUBLE_SCENARIOS,
 }
 _TOGETHER = ("csrf", "limits", "caches")
 EXPERIMENT = Integration()

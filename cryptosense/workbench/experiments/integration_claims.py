@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryptosense.workbench.claims import admissions, cache, csrf, limit_answers, refusals, sessions
+from cryptosense.workbench.claims import admissions, cache, csrf, limit_answers, refusals, sessions, store
 from cryptosense.workbench.claims.claim import Checker, Claim
 from cryptosense.workbench.claims.counts import one_fetch_per_expiry
 from cryptosense.workbench.claims.stopping import stops_gracefully
+from cryptosense.workbench.experiments.integration_trouble import OUTAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Promise:
 
 def integration_claims() -> Sequence[Promise]:
     """Every claim of the experiment, in the order of the contract."""
-    return (*_csrf(), *_limits(), *_cache(), *_sessions(), *_whole())
+    return (*_csrf(), *_limits(), *_cache(), *_sessions(), *_store(), *_trouble(), *_whole())
 
 
 def _promise(name: str, statement: str, source: Sequence[str], check: Checker, *phases: str) -> Promise:
@@ -61,7 +62,7 @@ def _csrf() -> Sequence[Promise]:
             "csrf-replay",
             "One token in twenty requests at once is rotated once; all others are told the current one; an explicit "
             "rotation ends the grace.",
-            ("CSRF-3", "checklist:csrf-5"),
+            ("CSRF-2", "CSRF-3", "checklist:csrf-5"),
             csrf.compare_and_rotate(phase=replay),
             replay,
         ),
@@ -152,6 +153,13 @@ def _limits() -> Sequence[Promise]:
             "A steady overload gets no more than the limit in any window.",
             ("RATE-1",),
             admissions.never_above_limit("strict", phase=overload),
+            overload,
+        ),
+        _promise(
+            "limit-overload-room",
+            "Under a steady overload nobody is denied while there is room: denied requests leave no trace.",
+            ("RATE-2",),
+            admissions.never_denied_with_room("strict", phase=overload),
             overload,
         ),
         _promise(
@@ -284,15 +292,98 @@ def _sessions() -> Sequence[Promise]:
         _promise(
             "restart-graceful",
             "An instance that is told to stop finishes what it is at and exits with 0 within 10 s.",
-            ("STOP-1", "checklist:infrastructure-5"),
+            ("checklist:infrastructure-5",),
             stops_gracefully(phase="draining", within_s=10.0),
             "draining",
         ),
     )
 
 
+def _store() -> Sequence[Promise]:
+    limiter_key, entry, lost = "foreign limiter key", "foreign cache entry", "lost replies"
+    return (
+        _promise(
+            "store-foreign-limiter",
+            "Something foreign at one client's limiter key denies nobody for ever: the insurance decides for that key.",
+            ("RATE-8",),
+            refusals.answered_with(
+                range(429),
+                kinds=("limit.probe",),
+                phase=limiter_key,
+                why_wrong="the script could not read the key, which is no reason to deny or to fail",
+            ),
+            limiter_key,
+        ),
+        _promise(
+            "store-foreign-entry",
+            "Something foreign at a cache entry's key is a miss, and is never served.",
+            ("CACHE-6",),
+            store.foreign_entry_is_a_miss(phase=entry),
+            entry,
+        ),
+        _promise(
+            "store-unlink",
+            "Dropping every list frees memory in the background: UNLINK, never DEL.",
+            ("CACHE-8", "checklist:caching-4"),
+            store.unlinks(phase="dropping all"),
+            "dropping all",
+        ),
+        _promise(
+            "store-lost-replies",
+            "A decision whose reply was lost counts once: no client is denied while it has room.",
+            ("RATE-9",),
+            store.lost_replies_count_once("auth", phase=lost),
+            lost,
+        ),
+    )
+
+
+def _trouble() -> Sequence[Promise]:
+    return (
+        _promise(
+            "outage-told",
+            "While the store is away no answer is called a miss.",
+            ("CACHE-7",),
+            cache.outage_is_no_miss(phase=OUTAGE),
+            OUTAGE,
+        ),
+        _promise(
+            "outage-honest",
+            "While the store is away a right CSRF token is answered with 503 and not called wrong.",
+            ("CSRF-5",),
+            refusals.answered_with(
+                {503},
+                phase=OUTAGE,
+                kinds=("csrf.post",),
+                codes={"STATE_UNAVAILABLE"},
+                why_wrong="the outage is not what it was told",
+            ),
+            OUTAGE,
+        ),
+        _promise(
+            "outage-stop",
+            "An instance that is told to stop while the store is away exits with 0 within 10 s.",
+            ("STOP-1", "checklist:infrastructure-5"),
+            stops_gracefully(phase=None, within_s=10.0, redis="down"),
+        ),
+    )
+
+
 def _whole() -> Sequence[Promise]:
     return (
+        _promise(
+            "health-at-once",
+            "A new process that says it is ready finds its dependencies: its first health answer is 200.",
+            ("CONN-3",),
+            refusals.answered_with(
+                {200},
+                kinds=("health.read",),
+                phase="restarted",
+                actor="restarted/first",
+                why_wrong="everything it needs was up",
+            ),
+            "restarted",
+        ),
         _promise(
             "health-truth",
             "Health says in words what its code says.",
@@ -316,13 +407,8 @@ def _whole() -> Sequence[Promise]:
         ),
         _promise(
             "no-server-error",
-            "Nothing that was asked ended in a 5xx.",
+            "Nothing that was asked ended in a 5xx, but for an honest 503 in the outage.",
             ("checklist:testing-1",),
-            refusals.answered_with(
-                range(500),
-                kinds=("auth", "csrf", "limit", "tokens", "portfolios", "session", "insights"),
-                why_wrong="nothing was out of order",
-                unanswered=True,
-            ),
+            refusals.no_server_error(),
         ),
     )

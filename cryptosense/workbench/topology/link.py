@@ -8,6 +8,8 @@ forwards P to the store. On C it takes one JSON line per connection and answers 
     {"cut": "silent"}    nothing passes either way and nobody is told, like a pulled cable; new connections hang
     {"cut": "refused"}   connections are reset and new ones refused, like a closed port
     {"cut": null}        passes again; what was held back by a silent cut arrives, as TCP would send it again
+    {"lose": n}          the next n replies are thrown away, each with its connection: done, and nobody was told
+    {"tell": "lost"}     answers with the number of replies lost so far
 """
 
 import argparse
@@ -47,20 +49,31 @@ class Link(ManagedProcess):
     async def cut(self, how: Cut) -> None:
         await self._tell({"cut": how})
 
+    async def lose(self, replies: int) -> None:
+        """The next `replies` of the server do not arrive, and their connections end."""
+        await self._tell({"lose": replies})
+
+    async def lost(self) -> int:
+        """How many replies were lost so far."""
+        return int(await self._ask({"tell": "lost"}))
+
     async def mend(self) -> None:
         """Uncut and without delay."""
         await self._tell({"delay_ms": 0, "cut": None})
 
     async def _tell(self, what: dict[str, Any]) -> None:
+        answer = await self._ask(what)
+        if answer != b"ok\n":
+            raise OSError(f"the link refused {what}: {answer!r}")
+
+    async def _ask(self, what: dict[str, Any]) -> bytes:
         reading, writing = await asyncio.open_connection(HOST, self._control)
         try:
             writing.write(json.dumps(what).encode() + b"\n")
             async with asyncio.timeout(5.0):
-                answer = await reading.readline()
+                return await reading.readline()
         finally:
             writing.transport.abort()
-        if answer != b"ok\n":
-            raise OSError(f"the link refused {what}: {answer!r}")
 
 
 class Wire:
@@ -70,6 +83,8 @@ class Wire:
         self._port = port
         self._to = to
         self._delay = 0.0
+        self._to_lose = 0
+        self._lost = 0
         self._open = asyncio.Event()
         self._open.set()
         self._server: asyncio.Server | None = None
@@ -82,8 +97,9 @@ class Wire:
     async def command(self, reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
         """One control connection."""
         try:
-            await self._obey(json.loads(await reading.readline()))
-            writing.write(b"ok\n")
+            wanted = json.loads(await reading.readline())
+            await self._obey(wanted)
+            writing.write(b"%d\n" % self._lost if wanted.get("tell") == "lost" else b"ok\n")
         except (ValueError, TypeError, OSError) as error:
             writing.write(f"{error}\n".encode())
         writing.close()
@@ -91,6 +107,7 @@ class Wire:
     async def _obey(self, wanted: dict[str, Any]) -> None:
         if "delay_ms" in wanted:
             self._delay = float(wanted["delay_ms"]) / 1000
+        self._to_lose += int(wanted.get("lose", 0))
         if "cut" not in wanted:
             return
         match wanted["cut"]:
@@ -146,6 +163,10 @@ class Wire:
 
         async def take() -> None:
             while chunk := await reading.read(_CHUNK):
+                if slow and self._to_lose > 0:
+                    self._to_lose -= 1
+                    self._lost += 1
+                    break
                 await held.put((loop.time() + (self._delay if slow else 0.0), chunk))
             await held.put((0.0, b""))
 
