@@ -41,6 +41,7 @@ _EXPIRY_SLACK = 1.15  # a lifetime may be lengthened by a tenth, so that keys do
 
 class CacheSpeedupParameters(Parameters):
     instances: int = Field(default=3, ge=1, le=16, description="service instances behind round robin")
+    service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     upstream_low_ms: int = Field(default=200, ge=0, description="fastest answer of the simulated CoinGecko, in ms")
     upstream_high_ms: int = Field(default=500, ge=1, description="slowest answer of the simulated CoinGecko, in ms")
     ttl_s: float = Field(default=1.5, gt=0.5, description="lifetime of a cached list; the plan's is 30 s")

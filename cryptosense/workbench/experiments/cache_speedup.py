@@ -59,6 +59,7 @@ class CacheSpeedup:
     async def conduct(self, parameters: CacheSpeedupParameters, lab: Lab) -> None:
         plan = DeploymentPlan(
             label="cached",
+            service=parameters.service,
             instances=parameters.instances,
             upstream=UpstreamPlan(latency_ms=(parameters.upstream_low_ms, parameters.upstream_high_ms)),
             settings=settings_of(parameters),

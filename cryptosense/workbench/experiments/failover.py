@@ -29,6 +29,7 @@ _REPLICATION_S = 2.0
 
 class FailoverParameters(Parameters):
     instances: int = Field(default=3, ge=1, le=16, description="service instances behind round robin")
+    service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     scenarios: tuple[str, ...] = Field(default=QUICK, description=f"failures, of {', '.join(SCENARIOS)}")
     sessions: int = Field(default=6, ge=1, description="sessions that rotate their CSRF token all the time")
     post_every_s: float = Field(default=0.25, gt=0, description="pause of a session between two rotations, in s")

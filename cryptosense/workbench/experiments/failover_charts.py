@@ -29,7 +29,8 @@ def failover_charts(given: FailoverParameters, history: History, judgements: Seq
         table = timeline(asked, group=lambda op: _SERVICES[_service(op)])
         charts.append(outcome_timeline(f"timeline_{store.value}", f"What users felt on {store.value}", table, faults))
     rows = [(scenario.label, steps) for scenario in given.chosen if (steps := recovery_steps(history, scenario))]
-    charts.append(waterfall("recovery", "Where the time of recovery went", rows))
+    if rows:
+        charts.append(waterfall("recovery", "Where the time of recovery went", rows))
     counts = [(scenario, account_of_writes(history, phase=scenario.phase)) for scenario in given.chosen]
     found = [Bar(scenario.name, "lost", float(len(account.lost))) for scenario, account in counts]
     total = sum(account.acknowledged for _, account in counts)

@@ -10,8 +10,8 @@ from cryptosense.workbench.experiment import Lab
 from cryptosense.workbench.experiments.failover import FailoverParameters, stores_of
 from cryptosense.workbench.experiments.failover_lanes import Lanes, store_answers, watched_store
 from cryptosense.workbench.experiments.failover_scenarios import Scenario
-from cryptosense.workbench.faults import FAULTS, Fault, watch_elections
-from cryptosense.workbench.history import Span, SpanKind
+from cryptosense.workbench.faults import FAULTS, Fault, inflicted, watch_elections
+from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.readings import watched_machine
 from cryptosense.workbench.topology.stores import OwnStore
 
@@ -31,6 +31,7 @@ def _plan(given: FailoverParameters, store: StoreKind, scenarios: Sequence[Scena
     """Strict tokens, so that every replay has to be refused; a limit that the run can reach and see slide."""
     return DeploymentPlan(
         label=store.value,
+        service=given.service,
         instances=given.instances,
         store=store,
         upstream=UpstreamPlan(latency_ms=(20, 60)),
@@ -78,19 +79,12 @@ async def _fail(given: FailoverParameters, lab: Lab, deployment: Deployment, lan
 
 async def _inflict(given: FailoverParameters, lab: Lab, fault: Fault, scenario: Scenario) -> None:
     """The fault and, whatever happens meanwhile, its cure; the span carries the scenario's name."""
-    began = lab.recorder.now()
-    lab.progress.fault(scenario.label)
-    try:
-        await fault.inject()
+    labels = {"phase": scenario.phase, "label": scenario.label}
+    async with inflicted(fault, lab.recorder, lab.progress, labels=labels):
         if scenario.hold_s is not None:
             await asyncio.sleep(scenario.hold_s)
         else:
             await _until_a_new_primary(fault.own_store(), given.recover_s)
-    finally:
-        await asyncio.shield(fault.cure())
-        labels = {"phase": scenario.phase, "label": scenario.label, "hatch": fault.hatch, "subject": fault.subject}
-        lab.recorder.record(Span(SpanKind.FAULT, fault.name, began, lab.recorder.now(), labels))
-        lab.progress.fault(None)
 
 
 def _fault(deployment: Deployment, written: str) -> Fault:

@@ -20,6 +20,7 @@ _NO_LIMIT = "1000000"
 
 class LoadParameters(Parameters):
     instances: int = Field(default=3, ge=1, le=16, description="service instances behind round robin")
+    service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     users: int = Field(default=100, ge=1, description="users who come at once, as in the plan's load test")
     requests_each: int = Field(default=10, ge=1, description="requests of each of them")
     limit: int = Field(default=100, ge=2, description="admissions per window and client; the plan's is 100")
@@ -70,6 +71,7 @@ def _plan(given: LoadParameters, label: str, settings: Mapping[str, str]) -> Dep
     """Users are told apart by address, as behind a load balancer that the services are told to believe."""
     return DeploymentPlan(
         label=label,
+        service=given.service,
         instances=given.instances,
         upstream=UpstreamPlan(latency_ms=(20, 60)),
         settings={"TRUSTED_PROXIES": "127.0.0.0/8", "LOG_LEVEL": "warning", "TOKENS_TTL_S": "600", **settings},

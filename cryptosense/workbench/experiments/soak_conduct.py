@@ -28,6 +28,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 
 class SoakParameters(Parameters):
     instances: int = Field(default=1, ge=1, le=8, description="instances of the judged service")
+    service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     warm_visitors: int = Field(
         default=5000, ge=0, description="visitors before the reading begins: bounded caches fill"
     )
@@ -50,7 +51,7 @@ class SoakParameters(Parameters):
 async def conduct_soak(given: SoakParameters, lab: Lab) -> None:
     """Brings both services up, sends them visitors at the same time, and reads what they hold meanwhile."""
     async with watched_machine(lab.recorder), contextlib.AsyncExitStack() as stack:
-        services = [(REFERENCE, "reference", given.instances, given.at_once, given.warm_visitors)]
+        services = [(REFERENCE, given.service, given.instances, given.at_once, given.warm_visitors)]
         if given.with_control:
             services.append((CONTROL, LEAKING_SERVICE, 1, 1, given.control_warm_visitors))
         opened = [_opened(lab, stack, phase, service, instances) for phase, service, instances, _, _ in services]

@@ -1,0 +1,49 @@
+"""The experiment `failover`: what it claims about failures of Redis, and that a real run comes out right."""
+
+import re
+
+import pytest
+
+from cryptosense.workbench.experiments.failover import EXPERIMENT
+from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
+from cryptosense.workbench.verdicts import Verdict
+
+CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d")
+
+
+@pytest.mark.parametrize("profile", [{}, EXPERIMENT.full], ids=["quick", "full"])
+def test_every_claim_has_an_id_of_its_own_and_a_source_that_exists(profile):
+    claims = EXPERIMENT.claims(EXPERIMENT.parameters(**profile))
+    assert len({claim.id for claim in claims}) == len(claims)
+    lists = {item.id for item in (*CHECKLIST, *IMPROVEMENTS)}
+    for claim in claims:
+        assert claim.source
+        assert all(source in lists or CONTRACT.fullmatch(source) for source in claim.source), claim
+
+
+def test_a_run_that_recorded_nothing_leaves_every_claim_undecided_and_draws_all_the_same(unrecorded):
+    judged = unrecorded(EXPERIMENT)
+    assert {item.finding.verdict for item in judged.judgements} == {Verdict.UNDECIDED}
+    assert all(chart.alt for chart in judged.charts)
+
+
+def test_an_unknown_failure_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(ValueError, match="sentinel-kill"):
+        EXPERIMENT.parameters(scenarios=("meteorite",))
+
+
+def test_each_chosen_failure_has_its_claims_and_no_other_has():
+    claims = EXPERIMENT.claims(EXPERIMENT.parameters(scenarios=("freeze",)))
+    assert {claim.id.partition("-")[0] for claim in claims} == {"freeze"}
+    assert len(claims) == 7
+
+
+@pytest.mark.end_to_end
+async def test_a_killed_and_restarted_server_is_felt_as_honest_refusals_only(conducted):
+    small = {"instances": 2, "sessions": 3, "before_s": 1.0, "limit": 16, "window_s": 3.0}
+    judged = await conducted(EXPERIMENT, **small, scenarios=("kill-restart",))
+    assert judged.violated() == set()
+    timings = {"kill-restart-no-hang", "kill-restart-serves-again", "kill-restart-well-again"}
+    assert set(judged.not_holding()) <= timings
+    assert {chart.name for chart in judged.charts} == {"timeline_standalone-aof", "recovery", "lost_writes"}
+    assert "server killed" in judged.charts[0].alt
