@@ -10,6 +10,7 @@ import pytest
 from cryptosense.clock import ManualClock
 from cryptosense.errors import StateError
 from cryptosense.services.breaker import Breaker
+from cryptosense.services.cache import Cache
 from cryptosense.services.database import Database
 from cryptosense.services.insurance import Insurance
 from cryptosense.services.passwords import Passwords
@@ -18,6 +19,7 @@ from cryptosense.services.rate_limit import RateLimiter
 from cryptosense.services.sessions import Sessions
 from cryptosense.state.catalog import open_memory
 from cryptosense.state.contracts import StateSet
+from tests.services.caching import Upstream
 
 
 class Wire:
@@ -102,3 +104,37 @@ def passwords() -> Any:
 @pytest.fixture
 def sessions(state: StateSet, clock: ManualClock) -> Sessions:
     return Sessions(state.sessions, secret="a secret for tests", clock=clock)
+
+
+@pytest.fixture
+def upstream() -> Upstream:
+    return Upstream()
+
+
+@pytest.fixture
+def wire(state: StateSet) -> Wire:
+    return Wire(state.cache)
+
+
+@pytest.fixture
+async def build(wire: Wire, clock: ManualClock) -> AsyncIterator[Callable[..., Cache]]:
+    built: list[Cache] = []
+
+    def build_one(**more: Any) -> Cache:
+        built.append(Cache(wire, clock, **more))
+        return built[-1]
+
+    yield build_one
+    for cache in built:
+        await cache.aclose()
+
+
+@pytest.fixture
+def cache(build: Callable[..., Cache]) -> Cache:
+    return build()
+
+
+@pytest.fixture
+def other(build: Callable[..., Cache]) -> Cache:
+    """Another instance on the same state."""
+    return build()

@@ -18,7 +18,7 @@ from cryptosense.services.cache import Cache, Outcome
 from cryptosense.services.database import Database
 from cryptosense.services.database.models import User
 from cryptosense.services.portfolios import HoldingInput, Portfolios, normalise_name, parse_quantity, spell_quantity
-from cryptosense.state.contracts import EntryKind, StateSet
+from cryptosense.state.contracts import EntryKind
 from tests.services.conftest import Wire
 
 ADA, EVE = "a" * 32, "e" * 32
@@ -30,11 +30,6 @@ async def users(database: Database) -> None:
     async with database.writing() as rows:
         for name in (ADA, EVE):
             rows.add(User(id=name, email=f"{name}@example.org", password_digest="x", created_at_ms=0))
-
-
-@pytest.fixture
-def wire(state: StateSet) -> Wire:
-    return Wire(state.cache)
 
 
 @pytest.fixture
