@@ -43,8 +43,7 @@ class DroppedConnections(Fault):
         for server in self.own_store().data_servers:
             # Another fault may hold the server down at the same time: then there is nothing to drop.
             with contextlib.suppress(RedisError, OSError):
-                await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                await server.command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
+                await server.drop_connections()
 
 
 class _OfTheLink(Fault):

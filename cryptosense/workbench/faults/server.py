@@ -109,6 +109,7 @@ class WrongPassword(Fault):
         self._changed = True
         await server.command("CONFIG", "SET", "requirepass", wrong)
         server.password = wrong  # for the run's own commands; clients were started with the old one
+        # Everybody's, the workbench's too: one that was spared would still be trusted.
         for kind in ("normal", "pubsub"):
             await server.command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 

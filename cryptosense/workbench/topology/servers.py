@@ -24,9 +24,14 @@ from cryptosense.workbench.topology.process import ManagedProcess
 NAMED_BY = "CRYPTOSENSE_SERVER"
 """The environment variable in which a user names the server program to use."""
 
-_Answer = TypeVar("_Answer")
+CLIENT_NAME = "cryptosense-workbench"
+"""What the workbench's own connections are called at the server, so that faults can spare them."""
+
 CLIENT_SECONDS = 2.0
 """How long the workbench's own connections wait for a server."""
+
+_INTRODUCTIONS = frozenset({"NULL", "hello", "auth", "client|setname", "client|setinfo"})
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,7 @@ class Server(ManagedProcess):
             "socket_connect_timeout": CLIENT_SECONDS,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": True,
+            "client_name": CLIENT_NAME,
         }
         return redis.asyncio.Redis(**{**settled, **tls, **options})
 
@@ -183,6 +189,21 @@ class Server(ManagedProcess):
             untyped: Any = client
             untyped.set_response_callback("INFO", lambda reply, **_: reply)
             return str(await untyped.execute_command("INFO", section))
+
+    async def drop_connections(self) -> int:
+        """Closes every client's connection but the workbench's own and replication's; how many there were."""
+        return await uncancelled(self._drop_connections())
+
+    async def _drop_connections(self) -> int:
+        dropped = 0
+        async with self.client() as client:
+            untyped: Any = client
+            for kind in ("normal", "pubsub"):
+                for other in await untyped.client_list(_type=kind):
+                    # Without a name as yet: one that still introduces itself may be the workbench's.
+                    if other["name"] != CLIENT_NAME and other["cmd"] not in _INTRODUCTIONS:
+                        dropped += await untyped.execute_command("CLIENT", "KILL", "ID", other["id"])
+        return dropped
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """What a client needs to speak to it, None without TLS."""

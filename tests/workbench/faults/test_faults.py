@@ -13,7 +13,7 @@ from cryptosense.workbench.faults import FAULTS, inflict, inflicted
 from cryptosense.workbench.faults.timeline import PlannedFault, parse
 from cryptosense.workbench.history import Recorder, SpanKind, load_history
 from cryptosense.workbench.topology.deployments import open_deployment
-from cryptosense.workbench.topology.servers import start_standalone
+from cryptosense.workbench.topology.servers import CLIENT_NAME, start_standalone
 
 PLAN = DeploymentPlan(
     "lab",
@@ -64,7 +64,7 @@ class Eyes:
 
     async def client_connections(self):
         clients = await self.deployment.store.servers[0].command("CLIENT LIST")
-        return {client["id"] for client in clients if client["cmd"] != "client|list"}
+        return {client["id"] for client in clients if client["name"] != CLIENT_NAME}
 
     async def script_is_known(self, script="return 1"):
         server = self.deployment.store.servers[0]
