@@ -162,8 +162,8 @@ def same_subject_same_entry(*, phase: str) -> Checker:
             other = next((read for read in found if read.got["version"] != first.got["version"]), None)
             if other is not None and other.completed_at < first.invoked_at + lifetime:
                 reason = (
-                    f"{first.sent.get('ids')!r} and {other.sent.get('ids')!r} name the same coins ({subject[1]}) and were "
-                    "answered from two fetches; the usual cause is a key made of the list as it was sent"
+                    f"{first.sent.get('ids')!r} and {other.sent.get('ids')!r} name the same coins ({subject[1]}) and "
+                    "were answered from two fetches; the usual cause is a key made of the list as it was sent"
                 )
                 versions = len({read.got["version"] for read in found})
                 return convicted(
@@ -189,6 +189,26 @@ def outcome_is_told(*, phase: str | None = None, kinds: Sequence[str] = ("tokens
             return convicted(reason, silent[:1], expected=0, observed=len(silent), unit="answers", samples=len(answers))
         words = ", ".join(sorted({str(read.got["x_cache"]) for read in answers}))
         reason = f"each of {len(answers)} answers said how it was served ({words})"
+        return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(answers))
+
+    return check
+
+
+def outage_is_no_miss(*, phase: str) -> Checker:
+    """CACHE-7: while the store is away an answer says `bypass` (or `stale`), never `miss`: nobody looked."""
+
+    def check(history: History) -> Finding:
+        answers = [read for read in select(history, "tokens.read", phase=phase) if read.outcome is Outcome.OK]
+        if not answers:
+            return nothing_to_judge(history, phase, "answered read during the outage", expected=0)
+        wrong = [read for read in answers if read.got.get("x_cache") not in {"bypass", "stale", "negative"}]
+        if wrong:
+            reason = (
+                f"{told(wrong[0])} and said {wrong[0].got.get('x_cache')!r} while the store was away; the usual "
+                "cause is an error of the store that is taken for an empty cache, which sends every request upstream"
+            )
+            return convicted(reason, wrong[:1], expected=0, observed=len(wrong), unit="answers", samples=len(answers))
+        reason = f"each of {len(answers)} answers during the outage said that the cache was bypassed"
         return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(answers))
 
     return check

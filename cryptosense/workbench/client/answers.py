@@ -57,7 +57,7 @@ def facts_of(
 
     Always: `code`, `limit`, `remaining`, `reset` (seconds from the answer's `Date`), `retry_after`, `ietf_policy`,
     `ietf`, `x_cache`, `successor`, `json` (False for a body that should have been), `trace`. By kind: `token`,
-    `bearer`, `user`; `version` (digest of the body), `as_of` (newest `last_updated`, Unix seconds), `seq`;
+    `bearer`, `user`; `version` (digest of the body), `rows`, `as_of` (newest `last_updated`, Unix seconds), `seq`;
     `state`, `stage`, `redis`, `degraded`.
     """
     fields = body if isinstance(body, dict) else {}
@@ -87,7 +87,13 @@ def _by_kind(
             "user": str(user.get("id")) if isinstance(user, dict) else None,
         }
     if kind.startswith(("tokens", "portfolios", "insights")) and response.is_success:
-        return {"version": name(response.content), "as_of": _newest(fields), "seq": _sequence(fields)}
+        rows = fields.get("tokens")
+        return {
+            "version": name(response.content),
+            "rows": len(rows) if isinstance(rows, list) else None,
+            "as_of": _newest(fields),
+            "seq": _sequence(fields),
+        }
     if kind in {"health.read", "ready.read"}:
         services = fields.get("services")
         return {

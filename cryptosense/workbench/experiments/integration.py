@@ -42,7 +42,7 @@ class IntegrationParameters(Parameters):
         default="all", description="which stories are told; the claims about the others stay undecided"
     )
     limit: int = Field(default=10, ge=2, description="the strict limit, per client and window")
-    window_s: float = Field(default=4.0, ge=2, description="the strict limit's window; two of them are waited out")
+    window_s: float = Field(default=3.0, ge=2, description="the strict limit's window; two of them are waited out")
 
 
 class Integration:

@@ -47,12 +47,13 @@ async def _tabs(stage: Stage, phase: str) -> None:
 
 
 async def _replay(stage: Stage, phase: str) -> None:
-    """One token in twenty requests at once, over all instances; then an explicit rotation ends every grace."""
+    """One token in twenty requests at once, over all instances, again and again; then a rotation ends every grace."""
     client = await stage.account(phase, "s0")
     await client.fetch_csrf()
-    token = client.token
-    urls = itertools.cycle(stage.urls)
-    await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls)) for _ in range(20)))
+    token, urls = client.token, itertools.cycle(stage.urls)
+    for _ in range(3):
+        token = client.token
+        await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls)) for _ in range(20)))
     before = client.token
     if not stage.wire.target.foreign:
         await client.rotate_csrf()

@@ -44,7 +44,7 @@ async def _foreign_cache_entry(stage: Stage, phase: str) -> None:
     await visitor.read_tokens("dash", instance=stage.urls[0])
     async with _server(stage) as server:
         before = await _keys(server)
-        fetched = (await visitor.read_tokens("stellar", instance=stage.urls[0])).operation
+        fetched = (await visitor.read_tokens("usd-coin", instance=stage.urls[0])).operation
         planted = 0
         for key in await _keys(server) - before:
             if await server.type(key) == b"string":

@@ -125,8 +125,8 @@ def test_rate_2_a_single_window_is_undecided(written):
 
 def test_rate_2_a_pause_in_the_load_leaves_its_window_open(written):
     steady(written, [1, 1, 1, 0, 0])
-    for number in range(4):
-        written.probe(15.1 + number, 15.2 + number, 200 if number < 2 else 429)
+    for number in range(5):
+        written.probe(18.1 + number / 5, 18.15 + number / 5, 200 if number < 2 else 429)
     written.probe(20.5, 20.6, 200)
     assert written.judged(FULL).verdict is Verdict.UNDECIDED
 

@@ -119,3 +119,11 @@ def test_cache_7_every_answer_says_how_it_was_served(written, word, verdict):
 @pytest.mark.parametrize("checker", [HITS, AFTER_WRITE, AFTER_DROP, SPELLINGS, TOLD])
 def test_nothing_recorded_is_undecided(written, checker):
     assert written.judged(checker).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("word", "verdict"), [("bypass", Verdict.HOLDS), ("stale", Verdict.HOLDS), ("miss", Verdict.VIOLATED)]
+)
+def test_cache_7_an_outage_that_is_called_a_miss_convicts(written, word, verdict):
+    read(written, 1, 1.5, "v", word)
+    assert written.judged(cache.outage_is_no_miss(phase="p")).verdict is verdict

@@ -76,8 +76,8 @@ def test_a_log_that_tells_of_errors_after_a_rollback_convicts(written, errors, v
     ],
 )
 def test_stop_1_a_stop_is_clean_in_time_and_breaks_nothing(written, code, seconds, status, verdict):
-    written.seen("exit.code", code, instance="instance-0")
-    written.seen("exit.seconds", seconds, instance="instance-0")
+    written.seen("exit.code", code, instance="instance-0", redis="up")
+    written.seen("exit.seconds", seconds, instance="instance-0", redis="up")
     written.op("tokens.read", 1, 1.4, status)
     assert written.judged(STOPS).verdict is verdict
 

@@ -1,0 +1,50 @@
+"""The outage, told last: the store is killed, and an instance is told to stop while it is away."""
+
+import asyncio
+import itertools
+
+from cryptosense.workbench.deployment import Capability, StoreKind
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs
+from cryptosense.workbench.history import SpanKind
+
+OUTAGE = "outage"
+_PAIRS = tuple(itertools.combinations(("uniswap", "aptos", "near", "polkadot", "ripple", "tether"), 2))
+
+
+async def _outage(stage: Stage, phase: str) -> None:
+    """Lists are asked for and tokens presented while the store is dead; one instance is told to stop; all is healed."""
+    store, chosen = stage.deployment.store, stage.deployment.instances[-1]
+    assert store is not None, "the scenario needs faults, and those a store"  # noqa: S101 (narrows the type)
+    client = await stage.account("before the outage", "s0")
+    await client.fetch_csrf()
+    client.phase = phase
+    reader, urls = stage.guest(phase, "reader"), itertools.cycle(stage.urls)
+    primary = await store.primary()
+    stage.lab.progress.fault("store killed")
+    with stage.lab.recorder.span(SpanKind.FAULT, "kill", label="store killed"):
+        await primary.kill()
+        try:
+            await asyncio.gather(*(reader.read_tokens(*pair, instance=next(urls)) for pair in _PAIRS[:9]))
+            for url in stage.urls:
+                await client.post_csrf(instance=url)
+            began = stage.lab.recorder.now()
+            code = await chosen.terminate(timeout=15)
+            stage.lab.recorder.observe("exit.code", code, instance=chosen.name, redis="down")
+            stage.lab.recorder.observe(
+                "exit.seconds", stage.lab.recorder.now() - began, instance=chosen.name, redis="down"
+            )
+        finally:
+            await primary.restart()
+            await chosen.restart()
+    stage.lab.progress.fault(None)
+
+
+def _single(stage: Stage) -> str | None:
+    store = stage.deployment.store
+    if store is not None and store.kind in {StoreKind.STANDALONE, StoreKind.STANDALONE_AOF}:
+        return None
+    return "this needs one server of the run's own; try topology standalone"
+
+
+_FAULTS = needs(Capability.FAULTS, "nothing may be done to this store: it is not the run's own")
+TROUBLE_SCENARIOS = (Scenario(OUTAGE, _outage, (_FAULTS, _single)),)
