@@ -20,13 +20,11 @@ StageName = Literal["off", "dualwrite", "shadow", "live", "rampdown", "complete"
 AlgorithmName = Literal["log", "counter", "gcra"]
 OutagePolicy = Literal["insure", "refuse", "admit"]
 PolicyName = Literal["auth", "api", "strict"]
-CoinGeckoPlan = Literal["demo", "pro"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
 ALGORITHMS: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
 OUTAGE_POLICIES: tuple[OutagePolicy, ...] = get_args(OutagePolicy)
-COINGECKO_PLANS: tuple[CoinGeckoPlan, ...] = get_args(CoinGeckoPlan)
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 POLICIES: Mapping[PolicyName, tuple[int, int]] = {"auth": (5, 900_000), "api": (100, 900_000), "strict": (10, 60_000)}
 DEFAULT_DATABASE_URL = "sqlite+aiosqlite:///cryptosense.db"
@@ -85,7 +83,6 @@ class Settings:
     database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
     coingecko_url: str = DEFAULT_COINGECKO_URL
     coingecko_api_key: str | None = field(default=None, repr=False)
-    coingecko_plan: CoinGeckoPlan = "demo"
     coingecko_calls_per_minute: int | None = None
     coingecko_timeout_s: float = 5.0
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -100,11 +97,9 @@ class Settings:
     refresh_ttl_s: int = 30 * 86_400
     tokens_ttl_s: float = 30.0
     portfolios_ttl_s: float = 60.0
-    insights_ttl_s: float = 300.0
-    stale_s: float = 600.0
+    stale_s: float = 3_600.0
     negative_ttl_s: float = 2.0
     upstream_concurrency: int = 4
-    hot_lists: tuple[str, ...] = ()
     password_workers: int = 2
     password_memory_kib: int = 19_456
     password_rounds: int = 2
@@ -146,7 +141,6 @@ class Settings:
             database_url=_database_url(read),
             coingecko_url=_http_url(read, "COINGECKO_URL", DEFAULT_COINGECKO_URL),
             coingecko_api_key=read.text("COINGECKO_API_KEY"),
-            coingecko_plan=read.choice("COINGECKO_API_PLAN", COINGECKO_PLANS, "demo"),
             coingecko_calls_per_minute=read.whole("COINGECKO_CALLS_PER_MINUTE", 0, least=0, most=100_000) or None,
             coingecko_timeout_s=read.number("COINGECKO_TIMEOUT_S", 5.0, least=0.05, most=60),
             trusted_proxies=_networks(read, "TRUSTED_PROXIES"),
@@ -161,11 +155,9 @@ class Settings:
             refresh_ttl_s=read.whole("REFRESH_TTL_S", 30 * 86_400, least=1, most=366 * 86_400),
             tokens_ttl_s=read.number("TOKENS_TTL_S", 30.0, least=0.05, most=86_400),
             portfolios_ttl_s=read.number("PORTFOLIOS_TTL_S", 60.0, least=0.05, most=86_400),
-            insights_ttl_s=read.number("INSIGHTS_TTL_S", 300.0, least=0.05, most=86_400),
-            stale_s=read.number("STALE_S", 600.0, least=0, most=7 * 86_400),
+            stale_s=read.number("STALE_S", 3_600.0, least=0, most=7 * 86_400),
             negative_ttl_s=read.number("NEGATIVE_TTL_S", 2.0, least=0.05, most=600),
             upstream_concurrency=read.whole("UPSTREAM_CONCURRENCY", 4, least=1, most=1_000),
-            hot_lists=tuple(item.strip() for item in (read.text("HOT_LISTS") or "").split(";") if item.strip()),
             password_workers=read.whole("PASSWORD_WORKERS", 2, least=1, most=64),
             password_memory_kib=read.whole("PASSWORD_MEMORY_KIB", 19_456, least=8, most=4_194_304),
             password_rounds=read.whole("PASSWORD_ROUNDS", 2, least=1, most=100),

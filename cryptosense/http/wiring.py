@@ -233,7 +233,14 @@ class Parts:
     @Part
     def market(self) -> MarketData:
         """Market data, cached."""
-        return MarketData(self.cache, self.coingecko, ttl_s=self.settings.tokens_ttl_s)
+        return MarketData(
+            self.cache,
+            self.coingecko,
+            clock=self.clock,
+            ttl_s=self.settings.tokens_ttl_s,
+            stale_s=self.settings.stale_s,
+            negative_s=self.settings.negative_ttl_s,
+        )
 
     @Part
     def portfolios(self) -> Portfolios:

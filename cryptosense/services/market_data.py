@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cryptosense.clock import Clock, SystemClock
 from cryptosense.errors import InvalidInput
@@ -48,6 +49,16 @@ def normalise_ids(ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(coins))
 
 
+@lru_cache(maxsize=512)
+def ids_in(text: str) -> tuple[str, ...]:
+    """`normalise_ids` of a text with commas in it; lists that are asked for again are remembered.
+
+    Raises:
+        InvalidInput: see `normalise_ids`.
+    """
+    return normalise_ids(text.split(","))
+
+
 class MarketData:
     """Lists of coins and price histories.
 
@@ -56,28 +67,48 @@ class MarketData:
         coingecko: the provider.
         clock: when a list was last asked for.
         ttl_s: how long a list is fresh.
+        stale_s: how much longer it is kept for when the provider fails.
+        negative_s: how long a failed fetch is remembered.
     """
 
-    def __init__(self, cache: Cache, coingecko: CoinGecko, *, clock: Clock | None = None, ttl_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        coingecko: CoinGecko,
+        *,
+        clock: Clock | None = None,
+        ttl_s: float = 30.0,
+        stale_s: float = 3_600.0,
+        negative_s: float = 2.0,
+    ) -> None:
         self._cache = cache
         self._coingecko = coingecko
         self._clock = clock or SystemClock()
         fetch_timeout_ms = 10_000
         self._list_freshness = Freshness(
-            fresh_ms=round(ttl_s * 1000), stale_ms=3_600_000, negative_ms=2_000, fetch_timeout_ms=fetch_timeout_ms
+            fresh_ms=round(ttl_s * 1000),
+            stale_ms=round(stale_s * 1000),
+            negative_ms=round(negative_s * 1000),
+            fetch_timeout_ms=fetch_timeout_ms,
         )
         self._history_freshness = Freshness(
-            fresh_ms=600_000, stale_ms=6 * 3_600_000, negative_ms=2_000, fetch_timeout_ms=fetch_timeout_ms
+            fresh_ms=600_000,
+            stale_ms=6 * 3_600_000,
+            negative_ms=round(negative_s * 1000),
+            fetch_timeout_ms=fetch_timeout_ms,
         )
         self._asked: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
-    async def tokens(self, ids: Iterable[str]) -> Cached:
+    async def tokens(self, ids: Iterable[str] | str) -> Cached:
         """`{"tokens": [rows as CoinGecko gives them]}`; kind NEGATIVE while the provider fails.
+
+        Args:
+            ids: one by one, or as a text with commas between.
 
         Raises:
             InvalidInput: see `normalise_ids`.
         """
-        coins = normalise_ids(ids)
+        coins = ids_in(ids) if isinstance(ids, str) else normalise_ids(ids)
         self._asked[coins] = self._clock.monotonic()
         self._asked.move_to_end(coins)
         if len(self._asked) > _REMEMBERED_LISTS:
@@ -133,6 +164,7 @@ class MarketData:
         return await self._cache.invalidate_tags(_SPACE, normalise_ids(ids))
 
     @staticmethod
+    @lru_cache(maxsize=512)
     def _key(coins: tuple[str, ...]) -> CacheKey:
         """One key function for reading, writing and dropping; long lists by their digest."""
         name = ",".join(coins)

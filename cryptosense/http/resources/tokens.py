@@ -61,7 +61,7 @@ async def tokens(request: Request) -> Response:
         raise InvalidInput("the query names no ids")
     if len(ids) > LONGEST_LIST:
         raise InvalidInput("the list of ids is too long")
-    return await answer_cached(request, parts_of(request).market.tokens(ids.split(",")))
+    return await answer_cached(request, parts_of(request).market.tokens(ids))
 
 
 @router.post("/invalidate", response_model=Invalidated)
