@@ -12,7 +12,7 @@ from cryptosense.workbench.faults.timeline import PlannedFault
 from cryptosense.workbench.history import Recorder, load_history
 from cryptosense.workbench.topology.deployments import open_deployment
 
-pytestmark = pytest.mark.usefixtures("standin")
+pytestmark = [pytest.mark.usefixtures("standin"), pytest.mark.end_to_end]
 
 
 async def another_primary(store, old):

@@ -54,6 +54,7 @@ async def writes_go_through(server, seconds):
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.end_to_end
 async def test_sentinel_comes_up_with_replicas_that_writes_need_and_fails_over(tmp_path):
     store = await start_sentinel(tmp_path)
     try:

