@@ -30,7 +30,7 @@ class Security:
     """Implements `experiment.Experiment`."""
 
     name: ClassVar[str] = "security"
-    order: ClassVar[int] = 70
+    order: ClassVar[int] = 80
     doubt: ClassVar[Doubt] = Doubt(
         question="Can it be bypassed?",
         method=(
@@ -81,6 +81,7 @@ def _plan(parameters: SecurityParameters) -> DeploymentPlan:
             "STATE_BUDGET_MS": "2000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
+            "DRAIN_S": "0.1",  # no load balancer has to notice here
         },
         upstream=UpstreamPlan(latency_ms=(20, 40)),
         skew_s=[parameters.skew_s * (place % 2) for place in range(parameters.instances)],
