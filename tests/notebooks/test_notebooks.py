@@ -28,9 +28,11 @@ def test_every_experiment_has_a_notebook_and_every_notebook_an_experiment():
     assert {path.stem for path in notebooks_folder().glob("*.ipynb")} == set(NAMES)
 
 
-def test_the_start_page_leads_to_every_notebook():
+def test_the_start_page_leads_to_every_notebook_in_order_and_says_what_it_asks():
     page = (notebooks_folder() / "start.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\((\w+)\.ipynb\)", page) == NAMES
+    for experiment in catalog().values():
+        assert experiment.doubt.question in page
 
 
 @pytest.mark.parametrize("name", NAMES)
