@@ -160,3 +160,12 @@ def test_the_notebook_page_opens_silently_and_asks_nobody(visit, written_run, ki
     assert not seen.page.get_by_text("notebook.conduct").is_visible()
     seen.page.locator("details.code > summary").first.click()
     assert seen.page.get_by_text("notebook.conduct").is_visible()
+
+
+def test_the_notebook_page_passes_an_accessibility_scan(visit, written_run):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(written_run("holding") / "integration" / "integration.html").page
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
