@@ -226,6 +226,69 @@ def preflight(redis_url: str | None) -> None:
     sys.exit(_EXIT_CODES[worst(one.finding.verdict for one in examined)])
 
 
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[CONTROL]...")
+@click.option("--jobs", type=click.IntRange(1, 8), default=3, show_default=True, help="Trials at a time.")
+@_OUT
+def controls(names: tuple[str, ...], jobs: int, out: Path) -> None:
+    """Run flawed services (all of them unless named) under the claims that must convict them.
+
+    Exit code 1 where a flaw was missed. The matrix goes to controls/ of the newest run, where its report shows it.
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from cryptosense.controls.control import catalog
+    from cryptosense.workbench.control_matrix import Suspect, arrange, try_controls
+    from cryptosense.workbench.control_showing import TrialWatch, print_matrix
+    from cryptosense.workbench.library import beside_newest
+
+    console = Console(highlight=False)
+    suspects = [Suspect(name, control.contract, control.flaw) for name, control in catalog().items()]
+    trials = arrange(suspects, names)
+    folder = beside_newest(out, "controls")
+    with TrialWatch(console, len(trials)) as watch:
+        outcomes = asyncio.run(try_controls(trials, folder, jobs=jobs, report=watch.ended))
+    print_matrix(console, outcomes)
+    click.echo(f"Histories and verdicts: {folder}")
+    _draw_again(folder.parent)
+    sys.exit(HOLDS if all(outcome.caught for outcome in outcomes) else VIOLATED)
+
+
+@cli.command()
+@click.argument("rows", nargs=-1, metavar="[limiter|csrf|cache|web]...")
+@click.option("--quick", is_flag=True, help="Fewer rounds and shorter axes.")
+@click.option("--check", is_flag=True, help="Exit code 1 where a ratio is worse than the committed baseline.")
+@click.option("--keep", is_flag=True, help="Make these ratios the baseline.")
+@_OUT
+def bench(*, rows: tuple[str, ...], quick: bool, check: bool, keep: bool, out: Path) -> None:
+    """Measure speed beside peers and beside the floor, as ratios within one run.
+
+    Table, JSON and chart go to bench/ of the newest run, where its report shows them.
+    """
+    from rich.console import Console
+
+    from cryptosense.bench.main import Options, run_bench
+    from cryptosense.workbench.library import beside_newest
+
+    folder = beside_newest(out, "bench")
+    options = Options(groups=rows, quick=quick, check=check, keep=keep, out=folder)
+    code = run_bench(options, Console(highlight=False))
+    _draw_again(folder.parent)
+    sys.exit(code)
+
+
+def _draw_again(run: Path) -> None:
+    """Renders the run's report with what now lies beside its experiments; nothing where there was no run."""
+    from cryptosense.workbench.report import write_report
+    from cryptosense.workbench.results import RESULTS
+
+    if (run / RESULTS).is_file():
+        write_report(run)
+        click.echo(f"Report: {run / 'index.html'}")
+
+
 @cli.group()
 def target() -> None:
     """Prepare a run against a deployment that is not ours."""

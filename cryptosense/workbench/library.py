@@ -91,3 +91,23 @@ def find_run(name: str, reports: Path) -> Path:
     known = sorted((folder.name for folder in reports.glob("[0-9]*") if folder.is_dir()), reverse=True)[:5]
     there = f"the newest in {reports} are {', '.join(known)}" if known else f"{reports} holds no runs"
     raise UsageError(f"there is no run {name!r}; {there}")
+
+
+def beside_newest(reports: Path, name: str) -> Path:
+    """A fresh folder `name` in the newest run, where its report looks for it; in a new run where there is none.
+
+    What an earlier command left there is moved aside, never deleted.
+
+    Raises:
+        UsageError: nothing can be written there.
+    """
+    run = (reports / LATEST).resolve() if (reports / LATEST).is_dir() else new_run(reports)
+    folder = run / name
+    if folder.exists():
+        folder.rename(_aside(run, name))
+    folder.mkdir()
+    return folder
+
+
+def _aside(run: Path, name: str) -> Path:
+    return next(place for number in range(1, 1_000) if not (place := run / f"{name}.{number}").exists())
