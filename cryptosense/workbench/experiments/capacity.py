@@ -27,6 +27,7 @@ class Capacity:
 
     name: ClassVar[str] = "capacity"
     order: ClassVar[int] = 90
+    parallel_safe: ClassVar[bool] = True
     doubt: ClassVar[Doubt] = Doubt(
         question="What does it cost at a million users, and at a billion?",
         method=(

@@ -31,6 +31,7 @@ class Security:
 
     name: ClassVar[str] = "security"
     order: ClassVar[int] = 80
+    parallel_safe: ClassVar[bool] = True
     doubt: ClassVar[Doubt] = Doubt(
         question="Can it be bypassed?",
         method=(
