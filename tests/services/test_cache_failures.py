@@ -234,3 +234,84 @@ async def test_a_store_that_fails_does_not_cost_the_caller_its_value(
 
     wire.before = fail_stores
     assert (await cache.cached(KEY, upstream, FRESH)).value() == {"price": 1}
+
+
+async def test_without_a_negative_age_a_stale_value_bridges_the_failure_and_the_next_call_tries_again(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    kept = Freshness(30_000, stale_ms=60_000, jitter=0)
+    await cache.cached(KEY, upstream, kept)
+    upstream.error = UpstreamUnavailable("down")
+    clock.advance(31)
+    for calls in (2, 3):
+        assert (await cache.cached(KEY, upstream, kept)).outcome is Outcome.STALE
+        assert upstream.calls == calls
+
+
+async def test_a_waiter_that_waits_in_vain_serves_the_last_good_value_if_there_is_one(
+    cache: Cache, upstream: Upstream, state: StateSet, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cache.cached(KEY, upstream, FRESH)
+    clock.advance(40)
+    _, lease = await state.cache.read_or_lease(KEY, fence="deadbeef", lease_ms=3_600_000)
+    assert lease is not None
+
+    async def wait(key: CacheKey, *, timeout_ms: int) -> None:
+        clock.advance(timeout_ms / 1000)
+
+    monkeypatch.setattr(state.cache, "wait", wait)
+    answer = await cache.cached(KEY, upstream, FRESH)
+    assert (answer.outcome, answer.value(), upstream.calls) == (Outcome.STALE, {"price": 1}, 1)
+
+
+async def test_cache_7_a_state_that_goes_away_during_a_wait_is_a_bypass(
+    cache: Cache, upstream: Upstream, state: StateSet, wire: Wire
+) -> None:
+    _, lease = await state.cache.read_or_lease(KEY, fence="deadbeef", lease_ms=3_600_000)
+    assert lease is not None
+    waiting = asyncio.create_task(cache.cached(KEY, upstream, FRESH))
+    await turns()
+    wire.down = StateUnavailable("went down during the wait")
+    await state.cache.release(lease)
+    assert (await waiting).outcome is Outcome.BYPASS
+
+
+@pytest.mark.parametrize("stale", [True, False])
+async def test_state_and_upstream_that_fail_one_after_the_other_still_give_an_answer(
+    cache: Cache, upstream: Upstream, wire: Wire, clock: ManualClock, stale: bool
+) -> None:
+    if stale:
+        await cache.cached(KEY, upstream, FRESH)
+        clock.advance(40)
+
+    async def fail_stores(name: str) -> None:
+        if name == "store":
+            raise StateUnavailable("went down during the fetch")
+
+    wire.before = fail_stores
+    upstream.error = UpstreamUnavailable("down")
+    answer = await cache.cached(KEY, upstream, FRESH)
+    assert answer.outcome is (Outcome.STALE if stale else Outcome.MISS)
+    assert answer.kind is (EntryKind.VALUE if stale else EntryKind.NEGATIVE)
+
+
+async def test_a_lease_that_cannot_be_given_back_does_not_hide_the_failure(
+    cache: Cache, upstream: Upstream, wire: Wire
+) -> None:
+    async def fail_releases(name: str) -> None:
+        if name == "release":
+            raise StateUnavailable("down")
+
+    wire.before = fail_releases
+    upstream.error = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError):
+        await cache.cached(KEY, upstream, BRIEF)
+
+
+async def test_cache_7_with_everything_down_and_nothing_kept_the_failure_reaches_the_caller(
+    cache: Cache, upstream: Upstream, wire: Wire
+) -> None:
+    wire.down = StateUnavailable("down")
+    upstream.error = UpstreamUnavailable("down too")
+    with pytest.raises(UpstreamUnavailable):
+        await cache.cached(KEY, upstream, BRIEF)

@@ -66,6 +66,17 @@ async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     await database.aclose()
 
 
+async def test_a_writer_does_not_wait_for_readers(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'one.db'}", timeout_s=0.3)
+    await database.migrate()
+    async with database.reading() as reader:
+        assert (await reader.scalars(select(User.id))).all() == []
+        async with database.writing() as rows:
+            rows.add(user(1))
+        assert (await reader.scalars(select(User.id))).all() == []  # one state of the database
+    await database.aclose()
+
+
 async def test_a_block_that_raises_changes_nothing(database: Database) -> None:
     async def fail() -> None:
         async with database.writing() as rows:

@@ -58,7 +58,7 @@ async def connect(provider: Provider, windows: Wire, clock: ManualClock) -> Asyn
     clients: list[CoinGecko] = []
 
     def build(url: str = URL, **more: Any) -> CoinGecko:
-        clients.append(CoinGecko(url, windows, clock, transport=httpx.MockTransport(provider), **more))
+        clients.append(CoinGecko(url, windows, clock, **{"transport": httpx.MockTransport(provider), **more}))
         return clients[-1]
 
     yield build
@@ -145,6 +145,16 @@ async def test_a_connection_that_fails_is_no_answer(connect: Callable[..., CoinG
     provider.answer = refuse
     with pytest.raises(UpstreamUnavailable, match="ConnectError"):
         await connect().markets(("bitcoin",))
+
+
+async def test_a_provider_that_hangs_is_given_up(connect: Callable[..., CoinGecko]) -> None:
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    client = connect(timeout_s=0.02, transport=httpx.MockTransport(hang))
+    with pytest.raises(UpstreamUnavailable, match=r"within 0\.02 s"):
+        await client.markets(("bitcoin",))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +281,26 @@ async def test_invalidating_everything_drops_every_list(instances: list[MarketDa
         await instances[0].tokens(ids)
     assert await instances[1].invalidate() == 2
     assert (await instances[0].tokens(["solana"])).outcome is Outcome.MISS
+
+
+async def test_a_price_history_is_cached_and_a_failure_of_it_reaches_who_needs_it(
+    instances: list[MarketData], provider: Provider
+) -> None:
+    provider.answer = lambda _: httpx.Response(200, json={"prices": [[1000, 1.5], [2000, 2.5]]})
+    for market in instances:
+        assert await market.history(" Bitcoin") == [(1000, 1.5), (2000, 2.5)]
+    provider.answer = lambda _: httpx.Response(404)
+    assert await instances[0].history("nocoin") is None
+    provider.answer = lambda _: httpx.Response(500)
+    for market in instances:
+        with pytest.raises(UpstreamUnavailable):
+            await market.history("solana")
+    assert provider.calls == 3
+
+
+def test_ids_are_in_one_order() -> None:
+    ids = [f"c{number}" for number in range(50)]
+    assert normalise_ids(reversed(ids)) == tuple(sorted(ids))
 
 
 async def test_the_answer_is_in_coingeckos_shape(market: MarketData) -> None:

@@ -6,6 +6,7 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from cryptosense.clock import ManualClock
 from cryptosense.errors import Conflict, DatabaseUnavailable, InvalidInput, NotSignedIn, StateUnavailable
@@ -263,6 +264,35 @@ async def test_auth_1_logout_ends_bearer_refresh_token_and_csrf_token(
     assert not (await csrf.validate(bearer.session, token)).accepted
     with pytest.raises(NotSignedIn):
         await accounts.refresh(signed_in.refresh_token)
+
+
+async def test_a_logout_stands_although_the_csrf_token_could_not_be_revoked(
+    database: Database, passwords: Passwords, sessions: Sessions, state: StateSet, clock: ManualClock
+) -> None:
+    wire = Wire(state.csrf)
+    accounts = Accounts(database, passwords, sessions, CsrfTokens(wire), clock)
+    signed_in = await accounts.register("ada@example.org", PASSWORD)
+    bearer = sessions.read_bearer(signed_in.access_token)
+    assert bearer is not None
+    wire.down = StateUnavailable("down")
+    await accounts.logout(bearer)
+    assert not await sessions.is_live(bearer)
+
+
+async def test_an_account_that_is_gone_is_not_signed_in(
+    accounts: Accounts, database: Database, sessions: Sessions
+) -> None:
+    signed_in = await accounts.register("ada@example.org", PASSWORD)
+    async with database.writing() as rows:
+        await rows.execute(text("DELETE FROM users"))
+    bearer = sessions.read_bearer(signed_in.access_token)
+    assert bearer is not None
+    with pytest.raises(NotSignedIn):
+        await accounts.refresh(signed_in.refresh_token)
+    with pytest.raises(NotSignedIn):
+        await accounts.change_password(bearer, PASSWORD, "a new password")
+    with pytest.raises(NotSignedIn):
+        await accounts.refresh("nonsense")
 
 
 async def test_a_database_outage_does_not_cost_the_refresh_token(
