@@ -125,7 +125,8 @@ def writes_again_within(kind: str, *, phase: str, bound_s: float, since_store_an
             len(firsts),
             reason,
         )
-        gross = bool(waited) and longest > GROSS * bound_s
+        given_time = posts[-1].completed_at - origin
+        gross = (longest if not missing else given_time) > GROSS * bound_s
         return unless_noisy(finding, history, origin, posts[-1].completed_at, gross=gross)
 
     return check

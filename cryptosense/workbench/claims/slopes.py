@@ -1,8 +1,7 @@
 """Checkers of growth: a figure is flat when the upper bound of its slope lies under a stated margin.
 
 "Not significantly rising" is no verdict here: a short or a noisy run would pass for a tight one. The slope is per
-visitor, so that a run of any length and speed can be compared with the margin, which is less than what one forgotten
-record would take.
+visitor, so that a run of any length and speed can be compared with the margin.
 """
 
 import numpy as np

@@ -56,6 +56,19 @@ class CacheSpeedup:
         "users": 20,
     }
 
+    trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        contract: {
+            "instances": 2,
+            "cold_lists": 20,
+            "warm_reads": 100,
+            "tail": 60.0,
+            "mixed_operations": 40,
+            "users": 2,
+        }
+        for contract in ("CACHE-2", "CACHE-3", "CACHE-4")
+    }
+    """What makes the trial of a control short."""
+
     async def conduct(self, parameters: CacheSpeedupParameters, lab: Lab) -> None:
         plan = DeploymentPlan(
             label="cached",

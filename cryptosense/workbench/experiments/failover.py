@@ -32,12 +32,13 @@ class FailoverParameters(Parameters):
     service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     scenarios: tuple[str, ...] = Field(default=QUICK, description=f"failures, of {', '.join(SCENARIOS)}")
     sessions: int = Field(default=6, ge=1, description="sessions that rotate their CSRF token all the time")
-    post_every_s: float = Field(default=0.25, gt=0, description="pause of a session between two rotations, in s")
+    post_every_s: float = Field(default=0.4, gt=0, description="pause of a session between two rotations, in s")
     probe_every_s: float = Field(default=0.06, gt=0, description="pause between two probes of the limit, in s")
     limit: int = Field(default=30, ge=3, description="admissions per window and client during the run")
     window_s: float = Field(default=5.0, gt=0.5, description="length of that window in s")
     before_s: float = Field(default=1.2, ge=0.5, description="steady state before the fault, in s")
     after_s: float = Field(default=3.5, ge=2.5, description="how long the hypothesis is checked after the cure, in s")
+    hold_factor: float = Field(default=1.0, gt=0, description="how many times as long as usual each failure lasts")
     recover_s: float = Field(default=12.0, gt=0, description="longest wait for a store that elects a new primary, in s")
 
     @field_validator("scenarios")
@@ -80,6 +81,13 @@ class Failover:
     )
     parameters: ClassVar[type[Any]] = FailoverParameters
     full: ClassVar[Mapping[str, Any]] = {"scenarios": tuple(SCENARIOS), "sessions": 10, "before_s": 4.0, "after_s": 8.0}
+
+    trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "CONN-1": {"scenarios": ("freeze",), "instances": 2, "hold_factor": 4.0},
+        "CONN-2": {"scenarios": ("kill-restart",), "instances": 2, "after_s": 13.0},
+        "RATE-7": {"scenarios": ("freeze",), "instances": 2, "limit": 12, "hold_factor": 1.5},
+    }
+    """What makes the trial of a control short, and its flaw plain on a busy machine too."""
 
     async def conduct(self, parameters: FailoverParameters, lab: Lab) -> None:
         from cryptosense.workbench.experiments.failover_conduct import conduct_failover  # noqa: PLC0415 (heavy)

@@ -82,7 +82,7 @@ async def _inflict(given: FailoverParameters, lab: Lab, fault: Fault, scenario: 
     labels = {"phase": scenario.phase, "label": scenario.label}
     async with inflicted(fault, lab.recorder, lab.progress, labels=labels):
         if scenario.hold_s is not None:
-            await asyncio.sleep(scenario.hold_s)
+            await asyncio.sleep(scenario.hold_s * given.hold_factor)
         else:
             await _until_a_new_primary(fault.own_store(), given.recover_s)
 

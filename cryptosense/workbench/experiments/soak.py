@@ -19,17 +19,29 @@ class Soak:
     doubt: ClassVar[Doubt] = Doubt(
         question="Does memory stay flat while ever new visitors come?",
         method=(
-            "Visitors whom the service has never seen, each coming once, and accounts that sign in and out; meanwhile "
-            "the processes' memory, descriptors and tasks and the store's memory are read. A service that keeps "
+            "Visitors whom the service has never seen, each coming once, a client over its limit who is denied as "
+            "often, and accounts that sign in and out; meanwhile the processes' memory, descriptors and tasks and the "
+            "store's memory are read. A service that keeps "
             "twenty kilobytes for every request runs beside it and has to be convicted by the same claims."
         ),
         changes_our_mind=(
-            "A slope whose lower bound lies above the margin, which is less than one forgotten record takes; or a "
-            "leaking control that is not convicted."
+            "A slope whose lower bound lies above the margin that the claim states; or a leaking control that is not convicted."
         ),
     )
     parameters: ClassVar[type[Any]] = SoakParameters
-    full: ClassVar[Mapping[str, Any]] = {"seconds": 120.0, "warm_visitors": 20_000, "instances": 2, "read_every_s": 1.0}
+    full: ClassVar[Mapping[str, Any]] = {
+        "seconds": 120.0,
+        "warm_visitors": 20_000,
+        "instances": 2,
+        "read_every_s": 1.0,
+        "rss_margin": 384.0,
+    }
+
+    trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        contract: {"with_control": False, "warm_visitors": 300, "seconds": 6.0, "at_once": 4}
+        for contract in ("SOAK", "RATE-4")
+    }
+    """What makes the trial of a control short."""
 
     async def conduct(self, parameters: SoakParameters, lab: Lab) -> None:
         await conduct_soak(parameters, lab)
@@ -71,12 +83,13 @@ def _claims(given: SoakParameters) -> Iterator[Claim]:
     yield Claim(
         "process-memory",
         f"A process's memory grows by less than {given.rss_margin:g} bytes for a visitor who has come and gone.",
-        source,
+        (*source, "SOAK"),
         flat("process.rss", visit="visit", phase=REFERENCE, margin=given.rss_margin, unit="bytes"),
     )
     yield Claim(
         "store-memory",
-        f"Redis's memory grows by less than {given.store_margin:g} bytes for a visitor who has come and gone.",
+        f"Redis's memory grows by less than {given.store_margin:g} bytes for a visitor who has come and gone, and a "
+        "request that was denied.",
         (*source, "RATE-4"),
         flat("store.memory", visit="visit", phase=REFERENCE, margin=given.store_margin, unit="bytes"),
     )

@@ -1,21 +1,22 @@
 """How `soak` goes about it: visitors whom nobody has seen before, one after the other, at two services side by side.
 
 A visitor is an address that comes once. It reaches the service as it would behind a load balancer: over few kept
-connections, named in `X-Forwarded-For`, which the run's own services are told to believe of loopback. Beside the
-visitors a few accounts sign in, use their CSRF token, and sign out.
+connections, named in `X-Forwarded-For`, which the run's own services are told to believe of loopback. After
+each visitor a client that is over its limit is denied once more, and beside them an account signs in, uses its CSRF
+token, and signs out.
 """
 
 import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import aiohttp
 from pydantic import Field
 
 from cryptosense.errors import CouldNotStart
-from cryptosense.workbench.client import Wire
+from cryptosense.workbench.client import Caller, Wire
 from cryptosense.workbench.deployment import Deployment, DeploymentPlan, UpstreamPlan
 from cryptosense.workbench.experiment import Lab, Parameters
 from cryptosense.workbench.history import Operation, Outcome, SpanKind
@@ -23,6 +24,7 @@ from cryptosense.workbench.readings import processes, service_counter, store_mem
 
 REFERENCE, CONTROL = "reference", "leaking control"
 LEAKING_SERVICE = "memory-leak"
+WARM_UP = "warm-up"
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 
 
@@ -41,7 +43,9 @@ class SoakParameters(Parameters):
     control_warm_visitors: int = Field(
         default=300, ge=0, description="visitors of the leaking service before it is read"
     )
-    rss_margin: float = Field(default=512.0, gt=0, description="bytes of process memory per visitor that count as flat")
+    rss_margin: float = Field(
+        default=1024.0, gt=0, description="bytes of process memory per visitor that count as flat"
+    )
     store_margin: float = Field(default=64.0, gt=0, description="bytes of Redis memory per visitor that count as flat")
     handle_margin: float = Field(
         default=0.01, gt=0, description="descriptors, or tasks, per visitor that count as flat"
@@ -96,9 +100,9 @@ async def _opened(
 async def _soak(
     given: SoakParameters, lab: Lab, deployment: Deployment, phase: str, *, at_once: int, warm: int
 ) -> None:
-    visitors = _Visitors(lab, deployment, seed=given.seed)
-    async with visitors:
-        await visitors.come("warm-up", at_once=at_once, most=warm)
+    async with Wire(deployment.target, lab.recorder) as wire, _Visitors(lab, deployment, seed=given.seed) as visitors:
+        visitors.denied = await wire.account(f"over the limit of {phase}", phase="accounts")
+        await visitors.come(WARM_UP, at_once=at_once, most=warm)
         over = asyncio.Event()
         with lab.recorder.span(SpanKind.PHASE, phase):
             reading = asyncio.create_task(_read(given, lab, deployment, phase, over))
@@ -137,8 +141,10 @@ class _Visitors:
     def __init__(self, lab: Lab, deployment: Deployment, *, seed: int) -> None:
         self._lab = lab
         cache = deployment.target.profile.cache
-        path = cache.tokens.path.replace("{ids}", ",".join(cache.ids))
-        self._urls = itertools.cycle([url.rstrip("/") + path for url in deployment.target.urls])
+        self._path = cache.tokens.path.replace("{ids}", ",".join(cache.ids))
+        self._strict = deployment.target.profile.limits["strict"]
+        self._instances = itertools.cycle([url.rstrip("/") for url in deployment.target.urls])
+        self.denied: Caller | None = None
         self._addresses = _addresses(seed)
         self._session: aiohttp.ClientSession | None = None
 
@@ -148,27 +154,28 @@ class _Visitors:
 
         async def visit_on() -> None:
             for _ in turns:
-                await self._visit(phase)
+                await self._ask("visit", phase, "GET", self._path, {"X-Forwarded-For": next(self._addresses)})
+                if self.denied is not None and phase != WARM_UP:
+                    bearer = {"Authorization": f"Bearer {self.denied.credentials.bearer}"}
+                    await self._ask("denied", phase, self._strict.method, self._strict.path, bearer)
 
         await asyncio.gather(*(visit_on() for _ in range(at_once)))
 
-    async def _visit(self, phase: str) -> None:
-        recorder, url, address = self._lab.recorder, next(self._urls), next(self._addresses)
-        begun, status, outcome = recorder.now(), None, Outcome.UNKNOWN
+    async def _ask(self, kind: str, phase: str, method: str, path: str, headers: Mapping[str, str]) -> None:
         if self._session is None:
             raise CouldNotStart("the visitors' connections are closed")
+        recorder, instance = self._lab.recorder, next(self._instances)
+        begun, status, outcome = recorder.now(), None, Outcome.UNKNOWN
         try:
-            async with self._session.get(url, headers={"X-Forwarded-For": address}) as answer:
+            async with self._session.request(method, instance + path, headers=headers) as answer:
                 await answer.read()
                 status = answer.status
                 outcome = Outcome.OK if status < 400 else Outcome.FAILED
         except (aiohttp.ClientError, TimeoutError):
             pass  # recorded as unknown
-        instance = url.partition("/api")[0]
-        operation = Operation(
-            recorder.next_id(), "visit", address, instance, begun, recorder.now(), outcome, status, phase
-        )
-        recorder.record(operation)
+        actor = headers.get("X-Forwarded-For", "over the limit")
+        number, ended = recorder.next_id(), recorder.now()
+        recorder.record(Operation(number, kind, actor, instance, begun, ended, outcome, status, phase))
         self._lab.progress.advance(1)
 
     async def __aenter__(self) -> "_Visitors":

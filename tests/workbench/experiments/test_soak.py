@@ -8,7 +8,7 @@ from cryptosense.workbench.experiments.soak import EXPERIMENT
 from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
 from cryptosense.workbench.verdicts import Verdict
 
-CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d")
+CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d|SOAK")
 
 
 @pytest.mark.parametrize("profile", [{}, EXPERIMENT.full], ids=["quick", "full"])
