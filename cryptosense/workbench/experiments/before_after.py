@@ -93,6 +93,7 @@ def _plan(parameters: BeforeAfterParameters, side: str) -> DeploymentPlan:
             "STATE_BUDGET_MS": "2000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
+            "DRAIN_S": "0.1",  # no load balancer has to notice here
         },
         upstream=UpstreamPlan(latency_ms=(20, 40)),
     )

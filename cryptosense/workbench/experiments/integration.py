@@ -121,6 +121,7 @@ def _plan(parameters: IntegrationParameters) -> DeploymentPlan:
             "STATE_BUDGET_MS": "2000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
+            "DRAIN_S": "0.1",  # no load balancer has to notice here
         },
         upstream=UpstreamPlan(latency_ms=UPSTREAM_MS),
         proxied=parameters.topology == "standalone",

@@ -105,6 +105,7 @@ def _plan(parameters: RollbackParameters, label: str, *, instances: int, stage: 
             "STATE_BUDGET_MS": "1000",  # a busy machine must not bring refusals that are not asked about
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
+            "DRAIN_S": "0.1",  # no load balancer has to notice here
         },
         upstream=UpstreamPlan(latency_ms=(20, 40)),
     )
