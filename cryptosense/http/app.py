@@ -52,7 +52,7 @@ def create_app(settings: Settings, assemble: Callable[[Settings], Parts] = assem
     app.add_exception_handler(HTTPException, _http_error)
     if settings.allowed_origins:
         app.add_middleware(Cors, allowed=settings.allowed_origins)
-    app.add_middleware(Frame, figures=parts.figures, drain=parts.drain)
+    app.add_middleware(Frame, figures=parts.figures, drain=parts.drain, access=parts.access)
     return app
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cryptosense.http.logs import current_request
+from cryptosense.http.logs import AccessLog, current_request
 from cryptosense.http.metrics import RequestFigures
 from cryptosense.http.replies import Problem, Refusal
 
-log = logging.getLogger("cryptosense.access")
+log = logging.getLogger("cryptosense.http")
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -29,10 +29,11 @@ class Drain:
 class Frame:
     """The outermost layer of the app."""
 
-    def __init__(self, app: ASGIApp, *, figures: RequestFigures, drain: Drain) -> None:
+    def __init__(self, app: ASGIApp, *, figures: RequestFigures, drain: Drain, access: AccessLog) -> None:
         self._app = app
         self._figures = figures
         self._drain = drain
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +53,8 @@ class Frame:
                 message["headers"] = headers
             await send(message)
 
-        identified = current_request.set(request_id.decode("ascii"))
+        name = request_id.decode("ascii")
+        identified = current_request.set(name)
         try:
             await self._app(scope, receive, framed)
         except Exception:
@@ -60,19 +62,18 @@ class Frame:
             if status == 0:
                 await Refusal(Problem.INTERNAL).send(framed)
         finally:
-            self._close(scope, status, time.perf_counter() - started)
+            self._close(scope, name, status, time.perf_counter() - started)
             current_request.reset(identified)
 
-    def _close(self, scope: Scope, status: int, seconds: float) -> None:
+    def _close(self, scope: Scope, name: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         self._figures.count(route, scope["method"], status, seconds)
-        if log.isEnabledFor(logging.INFO):
-            exchange = scope.get("cryptosense.exchange")
-            cache = getattr(exchange, "cache_outcome", None)
+        if self._access.enabled:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 2)}
-            if cache is not None:
-                fields["cache"] = cache
-            log.info("request", extra={"request_fields": fields})
+            exchange = scope.get("cryptosense.exchange")
+            if exchange is not None and exchange.cache_outcome is not None:
+                fields["cache"] = exchange.cache_outcome
+            self._access.note(name, fields)
 
 
 def _request_id(scope: Scope) -> bytes:

@@ -34,6 +34,7 @@ from cryptosense.http.guards import (
 )
 from cryptosense.http.health import Health
 from cryptosense.http.lifecycle import Lifecycle
+from cryptosense.http.logs import AccessLog
 from cryptosense.http.metrics import RequestFigures, StateEvents, new_registry
 from cryptosense.http.readings import Debt, readings_of
 from cryptosense.http.stages import Stages
@@ -306,6 +307,11 @@ class Parts:
     def figures(self) -> RequestFigures:
         """Figures of requests."""
         return RequestFigures(self.registry)
+
+    @Part
+    def access(self) -> AccessLog:
+        """A line for each request."""
+        return AccessLog(enabled=self.settings.log_level in {"debug", "info"})
 
     @Part
     def lifecycle(self) -> Lifecycle:

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from cryptosense.errors import DatabaseUnavailable
-from cryptosense.http.logs import JsonLines, configure_logging, current_request
+from cryptosense.http.logs import AccessLog, configure_logging, current_request
 from cryptosense.http.wiring import Parts, assemble_reference
 from cryptosense.settings import Settings
 
@@ -113,13 +113,22 @@ def test_logs_are_json_with_the_request_and_without_secrets():
     assert "hush-hush" not in stream.getvalue()
 
 
-async def test_each_request_is_one_line_in_the_log(service, caplog):
-    with caplog.at_level(logging.INFO, "cryptosense.access"):
-        await service.http.get("/api/v1/tokens?ids=bitcoin")
-    (line,) = [record for record in caplog.records if record.name == "cryptosense.access"]
-    fields = json.loads(JsonLines().format(line))
-    assert (fields["route"], fields["status"], fields["cache"]) == ("/api/v1/tokens", 200, "miss")
-    assert {"level", "logger", "message", "method", "ms", "request_id", "time"} < set(fields)
+async def test_each_request_is_one_line_in_the_log(opened):
+    stream = io.BytesIO()
+    async with opened(access=lambda _: AccessLog(stream=stream)) as service:
+        answer = await service.http.get("/api/v1/tokens?ids=bitcoin")
+        await asyncio.gather(*(service.http.get("/livez") for _ in range(3)))
+        await asyncio.sleep(0)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["route"] for line in lines] == ["/api/v1/tokens"] + ["/livez"] * 3
+    assert (lines[0]["status"], lines[0]["cache"]) == (200, "miss")
+    assert lines[0]["request_id"] == answer.headers["X-Request-ID"]
+    assert {"level", "logger", "message", "method", "ms", "time"} < set(lines[0])
+
+
+async def test_above_the_level_info_requests_are_not_logged(opened):
+    async with opened({"LOG_LEVEL": "warning"}) as service:
+        assert not service.parts.access.enabled
 
 
 async def test_an_unexpected_error_is_500_with_a_code_and_logged_once(opened, caplog):
