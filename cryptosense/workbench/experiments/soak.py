@@ -25,7 +25,8 @@ class Soak:
             "twenty kilobytes for every request runs beside it and has to be convicted by the same claims."
         ),
         changes_our_mind=(
-            "A slope whose lower bound lies above the margin that the claim states; or a leaking control that is not convicted."
+            "A slope whose lower bound lies above the margin that its claim states; or a leaking control that is not "
+            "convicted."
         ),
     )
     parameters: ClassVar[type[Any]] = SoakParameters
