@@ -80,7 +80,11 @@ class SentinelStore:
     async def _settled(self) -> bool:
         try:
             replication = await self.data_servers[0].info("replication")
-            if replication.get("min_slaves_good_slaves") != str(len(self.data_servers) - 1):
+            wanted = len(self.data_servers) - 1
+            online = sum("state=online" in replication.get(f"slave{index}", "") for index in range(wanted))
+            # Told only where writes need replicas; counted once a second, so it may come after the replicas.
+            good = int(replication.get("min_slaves_good_slaves", wanted))
+            if online != wanted or good != wanted:
                 return False
             for sentinel in self.sentinels:
                 known = await sentinel.info("sentinel")
@@ -156,7 +160,8 @@ def _sentinel(folder: Path, program: ServerProgram, name: str, primary: int, dow
         "daemonize": "no",
         "sentinel monitor": f"{SERVICE} {HOST} {primary} 2",
         "sentinel down-after-milliseconds": f"{SERVICE} {down_after_ms}",
-        "sentinel failover-timeout": f"{SERVICE} 5000",
+        # After a split vote sentinels wait twice this long before they try again; a promotion takes a good second.
+        "sentinel failover-timeout": f"{SERVICE} 3000",
         "sentinel parallel-syncs": f"{SERVICE} 1",
     }
     return Server(name, folder=own, program=program, settings=settings, port=port, arguments=["--sentinel"])
