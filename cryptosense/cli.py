@@ -4,20 +4,19 @@ Exit codes: 0 all hold, 1 something is violated, 2 usage or could not start, 3 u
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
-from cryptosense.errors import CryptoSenseError, Interrupted, UsageError
+from cryptosense.cli_target import ALLOW_PUBLIC, TARGET_PROFILE, TARGET_URLS, agreed_ceilings, named_target, target
+from cryptosense.errors import CryptoSenseError, Interrupted
 from cryptosense.workbench.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
     from cryptosense.workbench.results import RunResults
-    from cryptosense.workbench.target import Target
-    from cryptosense.workbench.targets.ceilings import Ceilings
 
 HOLDS, VIOLATED, COULD_NOT, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT_CODES = {Verdict.HOLDS: HOLDS, Verdict.VIOLATED: VIOLATED, Verdict.UNDECIDED: UNDECIDED}
@@ -29,18 +28,6 @@ _OUT = click.option(
     show_default=True,
     help="The folder that holds the runs.",
 )
-_TARGET_URLS = click.option(
-    "--target",
-    multiple=True,
-    metavar="URL",
-    help="Judge this deployment in place of ours; several times for several addresses of one deployment.",
-)
-_TARGET_PROFILE = click.option(
-    "--target-profile",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="What the target does differently; `cryptosense target init` writes one to fill in.",
-)
-_ALLOW_PUBLIC = click.option("--allow-public", is_flag=True, help="The target may have a public address.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -50,6 +37,9 @@ def cli() -> None:
 
     Begin with `cryptosense validate`; open reports/latest/index.html when it is done.
     """
+
+
+cli.add_command(target)
 
 
 @cli.command()
@@ -74,9 +64,9 @@ def cli() -> None:
     help="Use this Redis or Valkey in place of embedded ones. Nothing on it is flushed, frozen or reconfigured.",
 )
 @_OUT
-@_TARGET_URLS
-@_TARGET_PROFILE
-@_ALLOW_PUBLIC
+@TARGET_URLS
+@TARGET_PROFILE
+@ALLOW_PUBLIC
 @click.option("--yes", is_flag=True, help="With --target: do not ask before sending load.")
 @click.option("--max-rate", type=click.FloatRange(min=0, min_open=True), help="With --target: requests a second.")
 @click.option("--max-concurrency", type=click.IntRange(1), help="With --target: requests at once.")
@@ -112,8 +102,8 @@ def validate(
     with stop.listening():
         surroundings = Surroundings(reports=out, redis_url=redis_url)
         if target:
-            named = _named_target(target, target_profile, allow_public=allow_public)
-            limits = _agreed_ceilings(named, ceilings, yes=yes)
+            named = named_target(target, target_profile, allow_public=allow_public)
+            limits = agreed_ceilings(named, ceilings, yes=yes)
             surroundings = replace(surroundings, target=named.model_dump_json(), ceilings=limits)
         request = prepare(experiments, profile=profile, assignments=assignments, surroundings=surroundings)
         watcher = watcher_for(console)
@@ -287,72 +277,6 @@ def _draw_again(run: Path) -> None:
     if (run / RESULTS).is_file():
         write_report(run)
         click.echo(f"Report: {run / 'index.html'}")
-
-
-@cli.group()
-def target() -> None:
-    """Prepare a run against a deployment that is not ours."""
-
-
-@target.command("init")
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default="target.toml")
-def target_init(path: Path) -> None:
-    """Write a commented target profile to PATH, to be filled in."""
-    from cryptosense.workbench.targets.profile_file import template
-
-    if path.exists():
-        raise UsageError(f"{path} exists already; name another file")
-    try:
-        path.write_text(template(), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    click.echo(
-        f"Wrote {path}. Uncomment what differs, then: cryptosense target check --target URL --target-profile {path}"
-    )
-
-
-@target.command("check")
-@_TARGET_URLS
-@_TARGET_PROFILE
-@_ALLOW_PUBLIC
-def target_check(target: tuple[str, ...], target_profile: Path | None, *, allow_public: bool) -> None:
-    """Say what of the target can be tested and what to provide for the rest, without sending load."""
-    import asyncio
-
-    from cryptosense.workbench.targets.check import check_target
-
-    if not target:
-        raise UsageError("name the deployment with --target URL")
-    found = asyncio.run(check_target(_named_target(target, target_profile, allow_public=allow_public)))
-    for one in found:
-        click.echo(f"{'yes' if one.yes else 'no ':<4} {one.topic}{f': {one.provide}' if one.provide else ''}")
-    sys.exit(HOLDS if all(one.yes for one in found) else UNDECIDED)
-
-
-def _named_target(urls: Sequence[str], profile: Path | None, *, allow_public: bool) -> "Target":
-    """The deployment that the user named, refused when it is a public address that nobody allowed."""
-    from cryptosense.workbench.target import Target, TargetProfile
-    from cryptosense.workbench.targets.profile_file import load_profile
-    from cryptosense.workbench.targets.reach import refuse_public
-
-    refuse_public(urls, allow_public=allow_public)
-    return Target(
-        urls=tuple(url.rstrip("/") for url in urls),
-        profile=load_profile(profile) if profile else TargetProfile(),
-        foreign=True,
-    )
-
-
-def _agreed_ceilings(named: "Target", wanted: Mapping[str, float | None], *, yes: bool) -> "Ceilings":
-    """What may be sent at most, printed, and agreed to by the user or by --yes."""
-    from cryptosense.workbench.targets.ceilings import Ceilings
-
-    changed: dict[str, Any] = {name.removeprefix("max_"): value for name, value in wanted.items() if value is not None}
-    ceilings = replace(Ceilings(), **changed)
-    click.echo(f"{', '.join(named.urls)} will be sent {ceilings.sentence()}.")
-    if not yes and not (sys.stdin.isatty() and click.confirm("Go ahead?")):
-        raise UsageError("nothing was sent; add --yes to run without being asked")
-    return ceilings
 
 
 def _write_report(folder: Path) -> bool:

@@ -15,6 +15,8 @@ from cryptosense.workbench.results import ClaimResult, ExperimentResult, RunResu
 from cryptosense.workbench.verdict_table import MARKS, figure_text, observed_text, tally, worst_first
 from cryptosense.workbench.verdicts import Verdict
 
+_FEW = 2
+
 STYLES = {Verdict.HOLDS: "green", Verdict.VIOLATED: "bold red", Verdict.UNDECIDED: "yellow"}
 
 
@@ -126,19 +128,31 @@ def print_results(console: Console, results: RunResults, run: Path) -> None:
 
 
 def _print_trouble(console: Console, one: ExperimentResult) -> None:
+    """Each claim that is not as it should be; those that one reason leaves open share a line."""
     if one.reason:
         console.print(Text(f"{one.name} is {one.verdict}: {one.reason}"), soft_wrap=True)
+    by_reason: dict[str, list[ClaimResult]] = {}
     for claim in worst_first(one.claims):
-        told_already = bool(one.reason) and claim.counts_as is Verdict.UNDECIDED
-        if claim.counts_as is not Verdict.HOLDS and not claim.advisory and not told_already:
+        if claim.counts_as is Verdict.UNDECIDED and not claim.advisory and not one.reason:
+            by_reason.setdefault(claim.reason, []).append(claim)
+        elif claim.counts_as is Verdict.VIOLATED and not claim.advisory:
             console.print(_claim_text(one.name, claim), soft_wrap=True)
+    for reason, claims in by_reason.items():
+        if len(claims) <= _FEW:
+            for claim in claims:
+                console.print(_claim_text(one.name, claim), soft_wrap=True)
+        else:
+            ids = ", ".join(claim.id for claim in claims)
+            line = Text.assemble(_pill(Verdict.UNDECIDED), f" {one.name} · {len(claims)} claims: {reason} ({ids})")
+            console.print(line, soft_wrap=True)
 
 
 def _claim_text(experiment: str, claim: ClaimResult) -> Text:
-    figures = f"expected {figure_text(claim.expected, claim.unit)}, observed {observed_text(claim)}"
+    seen = "" if claim.observed is None else f", observed {observed_text(claim)}"
     note = "a control that should have been convicted; " if claim.control else ""
+    figures = f"({note}expected {figure_text(claim.expected, claim.unit)}{seen})"
     return Text.assemble(
-        _pill(claim.verdict), f" {experiment} · {claim.id}: {claim.statement} ({note}{figures}). {claim.reason}"
+        _pill(claim.verdict), f" {experiment} · {claim.id}: {claim.statement} {figures}. {claim.reason}"
     )
 
 

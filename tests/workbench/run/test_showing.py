@@ -136,6 +136,13 @@ def test_one_reason_for_everything_is_said_once():
     assert "this run is partial" in text
 
 
+def test_many_claims_that_one_reason_leaves_open_share_a_line():
+    open_claims = tuple(claim(f"open-{number}", Verdict.UNDECIDED, observed=None) for number in range(5))
+    text = printed(verdict=Verdict.UNDECIDED, claims=open_claims)
+    assert "soak · 5 claims: because (open-0, open-1, open-2, open-3, open-4)" in text
+    assert text.count("because") == 1
+
+
 @pytest.mark.parametrize("kind", [PlainWatcher, LiveWatcher])
 def test_both_watchers_show_phase_fault_and_verdict(kind: type[Any], tmp_path: Path):
     out = StringIO()
