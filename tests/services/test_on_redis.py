@@ -18,6 +18,7 @@ from cryptosense.services.policy import Policy
 from cryptosense.services.rate_limit import RateLimiter, Source
 from cryptosense.state.catalog import OpenState, open_redis
 from cryptosense.state.contracts import CacheKey
+from cryptosense.state.deadline import Budget, current_budget, deadline
 from cryptosense.workbench.topology.servers import Server, start_standalone
 
 KEY = CacheKey("market", "bitcoin,solana")
@@ -135,4 +136,38 @@ async def test_rate_7_an_outage_is_insured_seen_and_handed_back(server: Server, 
     assert changes == [True, False]
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+    await cache.aclose()
+
+
+async def test_rate_7_a_frozen_server_costs_one_budget_and_not_a_hanging_request(
+    server: Server, instances: list[OpenState]
+) -> None:
+    clock = SystemClock()
+    windows = instances[0].state.windows
+    left = lambda: (current_budget() or Budget(0)).left() * 1000  # noqa: E731 (as the wiring does it)
+    limiter = RateLimiter(
+        windows, [Policy("api", 100, 900_000)], Insurance(clock), Breaker(clock), clock, budget_left_ms=left
+    )
+    cache = Cache(instances[0].state.cache, clock)
+
+    async def fetch() -> object:
+        return "fetched"
+
+    await limiter.decide("api", "ip:a")
+    server.freeze()
+    try:
+        async with asyncio.timeout(5):  # the plan's code hung for up to 8.2 s; the budget is 0.25 s
+            with deadline(250) as budget:
+                decision = await limiter.decide("api", "ip:a")
+                answer = await cache.cached(KEY, fetch, FRESH)
+        assert budget.left() <= 0
+    finally:
+        server.thaw()
+    assert decision.source is Source.INSURANCE
+    assert answer.outcome is Outcome.BYPASS
+    async with asyncio.timeout(30):
+        while (await limiter.decide("api", "ip:b")).source is not Source.STATE:  # noqa: ASYNC110 (each look is a call)
+            await asyncio.sleep(0.05)
+    remaining = [(await limiter.decide("api", "ip:c")).remaining for _ in range(3)]
+    assert remaining == [99, 98, 97]  # replies are not off by one after the calls that were given up
     await cache.aclose()
