@@ -57,13 +57,18 @@ def counting(results: RunResults) -> list[ClaimResult]:
     return [claim for experiment in results.experiments for claim in experiment.claims if not claim.advisory]
 
 
+def cut_short(experiment: ExperimentResult) -> bool:
+    """Whether the experiment's own reason stands against it; what only cost it a picture does not."""
+    return bool(experiment.reason) and experiment.verdict is not Verdict.HOLDS
+
+
 def _troubles(experiment: ExperimentResult) -> list[Trouble]:
     found = [
         Trouble(experiment.name, claim.counts_as, claim, claim.reason)
         for claim in experiment.claims
         if not claim.advisory and claim.counts_as is not Verdict.HOLDS
     ]
-    if experiment.reason:
+    if cut_short(experiment):
         # One line instead of every claim saying the same.
         others = [trouble for trouble in found if not trouble.reason.startswith(experiment.reason)]
         return [Trouble(experiment.name, Verdict.UNDECIDED, None, experiment.reason), *others]
@@ -114,7 +119,7 @@ def _no_go(results: RunResults, _: PlanAnswers, troubles: tuple[Trouble, ...]) -
 
 def _not_yet(results: RunResults, _: PlanAnswers, troubles: tuple[Trouble, ...]) -> str:
     if results.interrupted:
-        ended = sum(not experiment.reason for experiment in results.experiments)
+        ended = sum(not cut_short(experiment) for experiment in results.experiments)
         return (
             f"The run was interrupted: {ended} of {counted(len(results.experiments), 'experiment')} came to an end, "
             "nothing was found violated, and the rest is undecided."

@@ -4,11 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
-from cryptosense.errors import UsageError
+from cryptosense.errors import UsageError, WorkbenchError
 from cryptosense.workbench.report.reproduce import command
 from cryptosense.workbench.report.wording import moment
 from cryptosense.workbench.report.write import INDEX, JUNIT, SUMMARY
-from cryptosense.workbench.results import RESULTS, VERDICTS, RunResults
+from cryptosense.workbench.results import RESULTS, VERDICTS, ExperimentVerdicts, RunResults
 
 _LINK = re.compile(r'<a [^>]*href="(?P<file>[^"#:]+)"[^>]*>(?P<text>.*?)</a>', re.DOTALL)
 
@@ -45,9 +45,19 @@ def _files(run: Path, results: RunResults) -> list[str]:
     wanted = [INDEX, SUMMARY, JUNIT, RESULTS]
     for experiment in results.experiments:
         wanted += [experiment.report, f"{experiment.name}/{VERDICTS}"]
-        figures = sorted((run / experiment.name / "figures").glob("*.svg"))
-        wanted += [f"{experiment.name}/figures/{figure.name}" for figure in figures]
+        wanted += _pictures(run, experiment.name)
     return [file for file in wanted if (run / file).is_file()]
+
+
+def _pictures(run: Path, experiment: str) -> list[str]:
+    """The experiment's headline picture, and those that the page only links; all others stand in the page itself."""
+    try:
+        charts = ExperimentVerdicts.read(run / experiment / VERDICTS).charts
+    except WorkbenchError:
+        return []
+    page = (run / INDEX).read_text(encoding="utf-8")
+    files = [f"{experiment}/{chart.file}" for chart in charts]
+    return files[:1] + [file for file in files[1:] if f'href="{file}"' in page]
 
 
 def _without_paths(text: str, run: Path) -> str:

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 
+from cryptosense.workbench.report.answer import cut_short
 from cryptosense.workbench.report.wording import figure, observed
 from cryptosense.workbench.results import ClaimResult, ExperimentResult, RunResults
 from cryptosense.workbench.verdicts import Verdict
@@ -26,7 +27,7 @@ def _suite(experiment: ExperimentResult, started_at: str) -> ET.Element:
     suite = ET.Element("testsuite", name=experiment.name, timestamp=started_at, time=f"{experiment.seconds:.3f}")
     for claim in experiment.claims:
         suite.append(_case(experiment.name, claim))
-    if experiment.reason or not experiment.claims:
+    if cut_short(experiment) or not experiment.claims:
         case = ET.SubElement(suite, "testcase", classname=f"cryptosense.{experiment.name}", name="came to its end")
         _tell(case, "error", "UNDECIDED", experiment.reason or "no claim was judged", "")
     suite.set("tests", str(len(suite.findall("testcase"))))

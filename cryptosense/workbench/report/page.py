@@ -16,7 +16,7 @@ from cryptosense.errors import WorkbenchError
 from cryptosense.workbench.charts.style import in_words
 from cryptosense.workbench.experiment import Doubt
 from cryptosense.workbench.report import reproduce, wording
-from cryptosense.workbench.report.answer import Answer, counting
+from cryptosense.workbench.report.answer import Answer, counting, cut_short
 from cryptosense.workbench.report.before_after import EXPERIMENT, Comparison, comparisons
 from cryptosense.workbench.report.beside import read_speed, read_trials
 from cryptosense.workbench.report.evidence import Witness, shown, witnesses
@@ -92,6 +92,7 @@ def render_page(folder: Path, results: Results, told: Answer, plan: PlanAnswers)
         tallies=_tallies(results, plan),
         took=wording.seconds_between(results.started_at, results.finished_at),
         checklist_words=checklist_words(plan),
+        cut_short=cut_short,
         command=reproduce.command(results),
         style=Markup(files("cryptosense.workbench.report").joinpath("templates/style.css").read_text("utf-8")),  # noqa: S704 (our own file)
     )

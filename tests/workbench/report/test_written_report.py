@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -286,6 +288,33 @@ def test_an_example_replaces_an_earlier_one_and_nothing_else(make_run, tmp_path:
     with pytest.raises(UsageError, match="something else than a run"):
         copy_example(run, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_what_only_cost_a_picture_is_told_and_stands_against_nothing(make_run):
+    folder = make_run("holding")
+    document = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    document["experiments"][1]["reason"] = "the charts could not be drawn: ValueError: no data"
+    (folder / RESULTS).write_text(json.dumps(document), encoding="utf-8")
+    page = page_of(folder)
+    assert "The charts could not be drawn" in page.words
+    assert "did not come to its end" not in page.words
+    assert "against" not in page.ids
+    assert ET.parse(folder / "junit.xml").getroot().get("errors") == "0"
+
+
+def test_the_command_that_keeps_an_example_says_what_it_did_or_why_not(make_run, tmp_path: Path):
+    run = make_run("holding")
+    command = [sys.executable, "-m", "cryptosense.workbench.report", str(run), str(tmp_path / "example")]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    write_report(run)
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert (tmp_path / "example" / "index.html").is_file()
+    assert sorted(path.name for path in (tmp_path / "example").rglob("*.svg")) == [
+        "felt.svg",
+        "promises.svg",
+        "refused_posts.svg",
+    ]
 
 
 BENCH = {
