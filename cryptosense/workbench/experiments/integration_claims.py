@@ -7,7 +7,7 @@ from cryptosense.workbench.claims import admissions, cache, csrf, limit_answers,
 from cryptosense.workbench.claims.claim import Checker, Claim
 from cryptosense.workbench.claims.counts import one_fetch_per_expiry
 from cryptosense.workbench.claims.stopping import stops_gracefully
-from cryptosense.workbench.experiments.integration_trouble import OUTAGE
+from cryptosense.workbench.experiments.integration_trouble import HEALED, OUTAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +361,13 @@ def _trouble() -> Sequence[Promise]:
             OUTAGE,
         ),
         _promise(
+            "outage-healed",
+            "Once the store answers again, a new client signs up and changes something.",
+            ("checklist:testing-5",),
+            refusals.answered_with(range(200, 300), phase=HEALED, why_wrong="the store answers again and this did not"),
+            HEALED,
+        ),
+        _promise(
             "outage-stop",
             "An instance that is told to stop while the store is away exits with 0 within 10 s.",
             ("STOP-1", "checklist:infrastructure-5"),
@@ -396,7 +403,7 @@ def _whole() -> Sequence[Promise]:
             "health-redis",
             "Health names Redis, and Redis answers.",
             ("checklist:infrastructure-1", "checklist:infrastructure-4"),
-            refusals.dependency_is_reported("redis"),
+            refusals.dependency_is_reported("redis", phase="health"),
             "health",
         ),
         _promise(

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 
 from cryptosense.workbench.deployment import Capability, StoreKind
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs
 from cryptosense.workbench.history import SpanKind
 
-OUTAGE = "outage"
+OUTAGE, HEALED = "outage", "healed"
 _PAIRS = tuple(itertools.combinations(("uniswap", "aptos", "near", "polkadot", "ripple", "tether"), 2))
 
 
@@ -35,8 +36,24 @@ async def _outage(stage: Stage, phase: str) -> None:
             )
         finally:
             await primary.restart()
-            await chosen.restart()
     stage.lab.progress.fault(None)
+    await _steady_again(stage, [url for url in stage.urls if url != chosen.url])
+
+
+async def _steady_again(stage: Stage, urls: Sequence[str]) -> None:
+    """Once an instance says that it is well (nobody waits for more than some seconds), a new client signs up and in."""
+    visitor = stage.guest("healing", "visitor")
+    for _ in range(50):
+        answers = [(await visitor.health(instance=url)).status for url in urls]
+        if set(answers) <= {200}:
+            break
+        await asyncio.sleep(0.1)
+    client = stage.guest(HEALED, "s0")
+    client.credentials = stage.wire.new_credentials(client.actor)
+    for url in urls:
+        await (client.register if client.credentials.bearer is None else client.use_session)(instance=url)
+        await client.fetch_csrf(instance=url)
+        await client.post_csrf(instance=url)
 
 
 def _single(stage: Stage) -> str | None:
