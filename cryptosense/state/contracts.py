@@ -115,7 +115,8 @@ class WindowState(Protocol):
         """Admits `client` if its window has room.
 
         `decision` is an id of 8 to 16 ASCII characters, drawn by the service for one request. With `Algorithm.LOG`
-        a repeated id within the window is admitted again without counting; the other algorithms keep no ids, so a
+        a repeated id within the window is admitted again without counting (of a limit above 1024, among the 1024 newest
+        admissions); the other algorithms keep no ids, so a
         caller must not repeat a decision whose outcome is unknown.
         """
         ...

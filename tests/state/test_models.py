@@ -23,6 +23,7 @@ from cryptosense.state.contracts import (
     RotationOutcome,
     SessionRecord,
 )
+from cryptosense.state.redis import windows as windows_module
 
 LONG_MS = 86_400_000
 SETTINGS = settings(
@@ -42,7 +43,7 @@ def play(request, tools, frozen_redis):
         def run(history):
             nonlocal count
             count += 1
-            runner.run(history(subject, f"model-{count}"))
+            runner.run(history(subject, f"{request.node.originalname}-{count}"))
 
         yield run
         runner.run(context.__aexit__(None, None, None))
@@ -106,6 +107,26 @@ def test_the_approximations_keep_their_bounds(play, limit, algorithm, steps):
             assert 0 <= answer.remaining < limit
             assert answer.reset_ms > 0
             assert sum(at > now - quota.window_ms for at in admitted) <= 2 * limit
+
+    play(history)
+
+
+@SETTINGS
+@given(limit=st.integers(3, 8), window=st.integers(1, 1500), steps=steps)
+def test_a_long_log_admits_the_same(play, limit, window, steps, monkeypatch):
+    """With `LONG_LOG` set to 2 the script for large limits serves small ones, and looks for replays among two."""
+    monkeypatch.setattr(windows_module, "LONG_LOG", 2)
+
+    async def history(subject, name):
+        quota = Quota(limit, window + 100_000)
+        model, now = LogModel(quota), 0
+        for number, (delay, back) in enumerate(steps):
+            pause = delay * quota.window_ms // 1000
+            await subject.pass_time(pause)
+            now += pause
+            newest = [decision for _, decision in model.admitted[-2:]]
+            decision = newest[0] if back == 0 and newest else f"decision{number:04d}"
+            assert await subject.state.windows.admit(name, quota, decision) == model.admit(now, decision)
 
     play(history)
 

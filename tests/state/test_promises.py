@@ -109,6 +109,20 @@ async def test_rate_3_a_client_that_waits_as_told_is_admitted_and_not_before(fro
         assert (await subject.state.windows.admit("rate-3", quota, decision(11))).admitted
 
 
+async def test_rate_1_a_limit_of_thousands_is_as_exact_and_costs_no_more_as_its_log_grows(tools, own_server):
+    async with own_server() as server, tools.opened(tools.address_of(server)) as opened:
+        quota, admitted, costs = Quota(6000, 900_000), 0, []
+        for start in range(0, 7000, 500):
+            await server.command("CONFIG", "RESETSTAT")
+            calls = (opened.state.windows.admit("crowd", quota, decision(start + n)) for n in range(500))
+            admitted += sum(answer.admitted for answer in await asyncio.gather(*calls))
+            stats = await server.info("commandstats")
+            costs.append(float(stats["cmdstat_evalsha"].split("usec_per_call=")[1].split(",")[0]))
+        assert admitted == 6000
+        # Reading and writing the whole log would cost ten times as much at its end as at its beginning.
+        assert sorted(costs[9:12])[1] < 5 * sorted(costs[:3])[1] + 20
+
+
 @pytest.mark.parametrize("server", ["valkey", "redis7"])
 async def test_rate_4_a_clients_bytes_are_bounded_by_the_limit_and_expire(server, request, tools):
     server = request.getfixturevalue(server)

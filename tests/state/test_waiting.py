@@ -60,6 +60,21 @@ async def test_without_redis_a_wait_ends_soon(tools):
     await opened.close()
 
 
+async def test_a_subscription_to_a_frozen_server_is_given_up_and_made_anew(tools, own_server):
+    async with own_server() as server, tools.opened(tools.address_of(server)) as opened:
+        await opened.state.cache.read_or_lease(KEY, fence="fence", lease_ms=LONG_MS)
+        first = asyncio.create_task(opened.state.cache.wait(KEY, timeout_ms=LONG_MS))
+        await subscribed(server, 1)
+        server.freeze()
+        async with asyncio.timeout(10):
+            await opened.state.cache.wait(CacheKey("space", "other"), timeout_ms=LONG_MS)
+            await first
+        server.thaw()
+        again = asyncio.create_task(opened.state.cache.wait(KEY, timeout_ms=LONG_MS))
+        await subscribed(server, 1)
+        again.cancel()
+
+
 async def test_a_dead_fetchers_lease_ends_the_wait(tools, own_server):
     async with own_server() as server, tools.opened(tools.address_of(server)) as opened:
         await opened.state.cache.read_or_lease(KEY, fence="fence", lease_ms=200)

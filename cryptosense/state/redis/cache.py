@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
+from cryptosense.errors import StateUnavailable
 from cryptosense.state.contracts import CacheKey, Entry, EntryKind, Lease, Unchanged
 from cryptosense.state.glob import Glob
 from cryptosense.state.keys import label, part, text
@@ -85,7 +86,10 @@ class RedisCache:
                 await asyncio.sleep(min(_BLIND_S, timeout_ms / 1000))
                 return
             # The fetch may have ended before the subscription stood, and a dead fetcher's lease ends without a word.
-            left_ms: int = await self._channel.command("PTTL", self._key("l", key), reads=True)
+            try:
+                left_ms: int = await self._channel.command("PTTL", self._key("l", key), reads=True)
+            except StateUnavailable:
+                left_ms = round(_BLIND_S * 1000)
             if left_ms <= 0:
                 return
             try:

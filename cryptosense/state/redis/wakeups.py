@@ -54,6 +54,7 @@ class Wakeups:
                     await found.confirmed.wait()
             if not found.confirmed.is_set():
                 found.ended.set()
+                self._listening.cancel()  # a connection that does not answer is replaced when somebody waits again
             yield found.ended
         finally:
             found.waiting -= 1

@@ -8,6 +8,9 @@ from cryptosense.state.keys import part, text
 from cryptosense.state.redis.channel import Channel
 from cryptosense.state.tokens import checked_decision
 
+LONG_LOG = 1024
+"""The log of a larger limit is read in parts, and a repeated decision looked for among so many of the newest."""
+
 _SCRIPTS = {algorithm: f"admit_{algorithm.value}" for algorithm in Algorithm}
 
 
@@ -39,9 +42,14 @@ class RedisWindows:
 
     async def _ask(self, client: str, quota: Quota, decision: bytes, *, reads: bool) -> Admission:
         algorithm = quota.algorithm
-        admitted, remaining, reset_ms, replayed = await self._channel.run(
-            _SCRIPTS[algorithm], [self._key(client, algorithm)], quota.limit, quota.window_ms, decision, reads=reads
-        )
+        keys = [self._key(client, algorithm)]
+        if algorithm is Algorithm.LOG and quota.limit > LONG_LOG:
+            asked = self._channel.run(
+                "admit_long_log", keys, quota.limit, quota.window_ms, decision, LONG_LOG, reads=reads
+            )
+        else:
+            asked = self._channel.run(_SCRIPTS[algorithm], keys, quota.limit, quota.window_ms, decision, reads=reads)
+        admitted, remaining, reset_ms, replayed = await asked
         return Admission(admitted == 1, remaining, reset_ms, replayed == 1)
 
     def _key(self, client: str, algorithm: Algorithm) -> str:
