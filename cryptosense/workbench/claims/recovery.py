@@ -132,6 +132,36 @@ def writes_again_within(kind: str, *, phase: str, bound_s: float, since_store_an
     return check
 
 
+def hands_back_within(*, phase: str, bound_s: float) -> Checker:
+    """Checks how long after the store's first answer any instance still said that a fallback decides.
+
+    Read off the instances' own readiness (`ready.degraded`), so only where they tell it.
+    """
+
+    def check(history: History) -> Finding:
+        fault = fault_of(history, phase)
+        back = None if fault is None else store_back_at(history, phase, fault)
+        readings = [] if back is None else history.observations("ready.degraded", phase=phase)
+        later = [reading for reading in readings if back is not None and reading.at >= back]
+        if back is None or not later:
+            return nothing_to_judge(history, phase, "readiness after the store was back", expected=bound_s)
+        last = max((reading.at for reading in later if reading.value), default=back)
+        waited = last - back
+        if waited <= bound_s and later[-1].at - back < bound_s:
+            return undecided(f"readiness was read for {later[-1].at - back:.1f} s only", expected=bound_s, unit="s")
+        finding = Finding(
+            Verdict.HOLDS if waited <= bound_s else Verdict.VIOLATED,
+            f"at most {bound_s:g}",
+            round(waited, 3),
+            "s",
+            len(later),
+            f"the last instance said for {waited:.2f} s after the store's first answer that a fallback decides",
+        )
+        return unless_noisy(finding, history, back, later[-1].at, gross=waited > GROSS * bound_s)
+
+    return check
+
+
 def first_good_by_instance(posts: list[Operation], *, since: float) -> dict[str, float | None]:
     """When each instance first completed a good write that was asked for after `since`."""
     firsts: dict[str, float | None] = {post.instance: None for post in posts}

@@ -10,6 +10,7 @@ from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.claims.recovery import (
     admissions_within_insurance,
     answers_within,
+    hands_back_within,
     no_unexplained_false_accept,
     only_honest_refusals,
     well_again,
@@ -152,6 +153,12 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
         f"{when}: every instance writes again within 2 s of the store's answering.",
         ("CONN-2",),
         writes_again_within("csrf.post", phase=phase, bound_s=2.0, since_store_answers=True),
+    )
+    yield Claim(
+        f"{phase}-hands-back",
+        f"{when}: fallbacks hand back to the store within 2 s of its answering.",
+        ("CONN-2", "RATE-7"),
+        hands_back_within(phase=phase, bound_s=2.0),
     )
     if scenario.again_s is not None:
         yield Claim(

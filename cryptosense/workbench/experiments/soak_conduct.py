@@ -48,7 +48,7 @@ class SoakParameters(Parameters):
     )
     store_margin: float = Field(default=64.0, gt=0, description="bytes of Redis memory per visitor that count as flat")
     handle_margin: float = Field(
-        default=0.01, gt=0, description="descriptors, or tasks, per visitor that count as flat"
+        default=0.02, gt=0, description="descriptors, or tasks, per visitor that count as flat"
     )
 
 

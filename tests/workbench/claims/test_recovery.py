@@ -6,6 +6,7 @@ from cryptosense.workbench.claims.lost_writes import account_of_writes
 from cryptosense.workbench.claims.recovery import (
     admissions_within_insurance,
     answers_within,
+    hands_back_within,
     no_unexplained_false_accept,
     only_honest_refusals,
     well_again,
@@ -119,6 +120,21 @@ def test_conn_2_a_store_that_never_answered_again_decides_nothing() -> None:
     told.posts(9.0, "t0", "t1")
     dead = [event for event in told.events if not (isinstance(event, Observation) and event.at >= 12)]
     assert check(History(0.0, tuple(dead))).verdict is Verdict.UNDECIDED
+    assert check(Told().history()).verdict is Verdict.UNDECIDED
+
+
+def test_conn_2_a_fallback_that_goes_on_deciding_is_convicted() -> None:
+    check = hands_back_within(phase="kill", bound_s=2.0)
+
+    def degraded(*readings: tuple[float, float]) -> History:
+        told = [Observation("ready.degraded", at, value, {"phase": "kill"}) for at, value in readings]
+        return History(0.0, (KILL, *SILENT, *told))
+
+    assert check(degraded((10.5, 1), (12.5, 1), (13.0, 0), (15.0, 0))).verdict is Verdict.HOLDS
+    finding = check(degraded((10.5, 1), (12.5, 1), (14.5, 1), (15.0, 0)))
+    assert finding.verdict is Verdict.VIOLATED
+    assert finding.observed == 2.5
+    assert check(degraded((10.5, 1), (12.5, 0))).verdict is Verdict.UNDECIDED
     assert check(Told().history()).verdict is Verdict.UNDECIDED
 
 
