@@ -13,7 +13,8 @@ from cryptosense.errors import CouldNotStart, WorkbenchError
 from cryptosense.settings import RedisSettings
 from cryptosense.workbench.experiment import Parameters
 from cryptosense.workbench.experiments import AnyExperiment, find_experiment
-from cryptosense.workbench.judging import undecided_verdicts
+from cryptosense.workbench.history import load_history
+from cryptosense.workbench.judging import HISTORY, undecided_verdicts
 from cryptosense.workbench.results import (
     RESULTS,
     VERDICTS,
@@ -83,6 +84,14 @@ def gather_hand_run(folder: Path, surroundings: Surroundings, started_at: float)
         environment=describe_environment(describe_server(surroundings)),
         experiments=(result,),
     ).write(run / RESULTS)
+
+
+def accounts_made(folder: Path) -> int:
+    """Sign-ups that the experiment sent, successful or not; each may have left an account behind."""
+    try:
+        return len(load_history(folder / HISTORY).operations("auth.register"))
+    except WorkbenchError:
+        return 0
 
 
 def describe_target(surroundings: Surroundings) -> dict[str, Any]:

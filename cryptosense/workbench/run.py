@@ -16,6 +16,7 @@ from cryptosense.workbench.execution import Chosen, Execution
 from cryptosense.workbench.experiment import Profile
 from cryptosense.workbench.experiments import catalog, find_experiment
 from cryptosense.workbench.gathering import (
+    accounts_made,
     describe_server,
     describe_target,
     gather_experiment,
@@ -28,6 +29,7 @@ from cryptosense.workbench.parameters import choose, read_assignments
 from cryptosense.workbench.results import RESULTS, ExperimentResult, RunResults, verdict_of_run
 from cryptosense.workbench.stopping import StopRequest
 from cryptosense.workbench.surroundings import Surroundings, describe_environment
+from cryptosense.workbench.targets.ceilings import Ceilings
 
 SIDE_BY_SIDE = 2
 LONGEST_S: Mapping[Profile, float] = {"quick": 600.0, "full": 3600.0}
@@ -165,8 +167,11 @@ class _Run:
         return result_of(undecided_verdicts(chosen.experiment, chosen.parameters, seconds=0.0, reason=reason))
 
     def _may_start(self, candidate: Chosen) -> bool:
-        """Alone, beside others that are as unharmed by company, or while the last one is only being judged."""
-        if len(self.executions) >= SIDE_BY_SIDE:
+        """Alone, beside others that are as unharmed by company, or while the last one is only being judged.
+
+        Somebody else's deployment sees one experiment at a time, since each keeps to the ceilings by itself.
+        """
+        if len(self.executions) >= SIDE_BY_SIDE or (self.executions and self.request.surroundings.target):
             return False
         measuring = [execution.chosen for execution in self.executions if execution.progress.status.measuring]
         return not measuring or all(one.parallel_safe for one in [candidate, *measuring])
@@ -175,10 +180,19 @@ class _Run:
         own_runtime = runtime / str(len(self.results) + len(self.executions))
         own_runtime.mkdir(mode=0o700)
         folder = self.folder / chosen.name
-        surroundings = replace(self.request.surroundings, folder=folder)
+        surroundings = replace(self.request.surroundings, folder=folder, ceilings=self._ceilings_left())
         execution = Execution(chosen, folder, surroundings, own_runtime)
         self.executions.append(execution)
         self.watcher.started(execution)
+
+    def _ceilings_left(self) -> Ceilings:
+        """What the experiments so far have left of the time and the accounts that the user granted to the run."""
+        granted = self.request.surroundings.ceilings
+        if self.request.surroundings.target is None:
+            return granted
+        made = sum(accounts_made(self.folder / name) for name in self.results)
+        seconds = max(0.0, granted.seconds - (time.time() - self.started_at))
+        return replace(granted, seconds=seconds, accounts=max(0, granted.accounts - made))
 
     def _look_after(self) -> None:
         for execution in list(self.executions):

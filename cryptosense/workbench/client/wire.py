@@ -17,6 +17,7 @@ from cryptosense.workbench.client.exchange import Reply
 from cryptosense.workbench.experiment import Progress
 from cryptosense.workbench.history import Recorder
 from cryptosense.workbench.target import Target, reveal
+from cryptosense.workbench.targets.ceilings import Meter, run_meter
 
 
 class Wire:
@@ -33,6 +34,7 @@ class Wire:
         self._accounts = iter(target.profile.accounts)
         self._clients: list[httpx.AsyncClient] = []
         self._run = uuid4().hex[:8]
+        self._meter = run_meter() if target.foreign else None
 
     @property
     def own_addresses(self) -> bool:
@@ -61,6 +63,8 @@ class Wire:
             )
             reply = None if ready.bearer else await self._patiently(caller.login)
         elif self.target.profile.auth.register_route is not None and not self.target.profile.accounts:
+            if self._meter is not None:
+                self._meter.account()
             caller.credentials = self.new_credentials(actor)
             reply = await self._patiently(caller.register)
         else:
@@ -106,9 +110,11 @@ class Wire:
 
     def connect(self, address: str | None) -> httpx.AsyncClient:
         """Connections of one client's own, from its address; closed with the wire."""
-        transport = httpx.AsyncHTTPTransport(
+        transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
             verify=_tls(), local_address=address, limits=httpx.Limits(max_connections=None, keepalive_expiry=30)
         )
+        if self._meter is not None:
+            transport = _Metered(transport, self._meter)
         client = httpx.AsyncClient(transport=transport, timeout=self._timeout, headers={"Accept": "application/json"})
         self._clients.append(client)
         return client
@@ -136,6 +142,21 @@ class Wire:
     ) -> None:
         for client in self._clients:
             await client.aclose()
+
+
+class _Metered(httpx.AsyncBaseTransport):
+    """Holds every request to what the user granted to a deployment that is not ours."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with self._meter.request():
+            return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 @cache

@@ -28,6 +28,7 @@ from yarl import URL
 from cryptosense.workbench.load.headroom import Headroom
 from cryptosense.workbench.load.parts import Row, write_part
 from cryptosense.workbench.load.plan import Ask, ClosedLoop, LoadClient, LoadPlan, OpenLoop, arrivals
+from cryptosense.workbench.targets.ceilings import CeilingReached, run_meter
 
 MOST_UNDER_WAY = 4_000
 _TELL_EVERY_S = 0.5
@@ -61,6 +62,8 @@ class Generator:
         self._bodies = [None if ask.body is None else orjson.dumps(ask.body) for ask in plan.asks]
         self._keep = tuple(plan.keep.items())
         self._stopping = asyncio.Event()
+        # Only towards a deployment that is not ours; the processes share what the user granted.
+        self._meter = run_meter(plan.processes)
         # As fair a division of the bound as whole numbers allow.
         self._share = plan.max_requests // plan.processes + (index < plan.max_requests % plan.processes)
 
@@ -109,7 +112,7 @@ class Generator:
             self._sent += 1
             # A draw costs a tenth of the request, so a plan that asks only one thing goes without.
             number = draw.choices(range(len(weights)), weights)[0] if len(weights) > 1 else 0
-            await self._exchange(sender, number, None)
+            await self._exchange_within(sender, number, None)
 
     async def _open(self, shape: OpenLoop, starts_at: float) -> None:
         """Sends when due. Beyond `MOST_UNDER_WAY` it waits, which latency from the intended time does not hide."""
@@ -126,7 +129,7 @@ class Generator:
                 if len(under_way) >= MOST_UNDER_WAY:
                     self._not_sent(sender, arrival.ask, due)
                     continue
-                sending = asyncio.ensure_future(self._exchange(sender, arrival.ask, due))
+                sending = asyncio.ensure_future(self._exchange_within(sender, arrival.ask, due))
                 under_way.add(sending)
                 sending.add_done_callback(under_way.discard)
             if under_way:
@@ -144,6 +147,17 @@ class Generator:
         self.rows.append(
             (ask.kind, sender.client.actor, self._url(sender), due, now, now, "failed", None, dict(ask.sent), got)
         )
+
+    async def _exchange_within(self, sender: Sender, number: int, due: float | None) -> None:
+        """An exchange, within what the user granted where that is limited."""
+        if self._meter is None:
+            await self._exchange(sender, number, due)
+            return
+        try:
+            async with self._meter.request():
+                await self._exchange(sender, number, due)
+        except CeilingReached:
+            self.stop()
 
     async def _exchange(self, sender: Sender, number: int, due: float | None) -> None:
         """One request and its answer, as a row; a cancelled one is unknown."""

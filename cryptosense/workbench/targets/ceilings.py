@@ -1,10 +1,14 @@
 """What a run may do at most to a system that is not ours, and the meter that holds it to that."""
 
 import asyncio
+import json
+import math
+import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from cryptosense.errors import WorkbenchError
 
@@ -74,3 +78,20 @@ class Meter:
                 "raise it with --max-accounts or list ready ones under [[accounts]]"
             )
         self._accounts += 1
+
+
+def granted(environ: Mapping[str, str]) -> Ceilings | None:
+    """What the command line passed on to this process; None in a run that judges a deployment of its own."""
+    if not environ.get("CRYPTOSENSE_TARGET"):
+        return None
+    return Ceilings(**json.loads(environ.get("CRYPTOSENSE_CEILINGS") or "{}"))
+
+
+@cache
+def run_meter(sharing: int = 1) -> Meter | None:
+    """The one meter of this process, whose requests are one of `sharing` equal parts; None where nothing is metered."""
+    ceilings = granted(os.environ)
+    if ceilings is None:
+        return None
+    part = replace(ceilings, rate=ceilings.rate / sharing, concurrency=math.ceil(ceilings.concurrency / sharing))
+    return Meter(part)

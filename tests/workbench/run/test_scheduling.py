@@ -9,11 +9,13 @@ import pytest
 from cryptosense.workbench import run
 from cryptosense.workbench.execution import Chosen
 from cryptosense.workbench.experiments import AnyExperiment
+from cryptosense.workbench.history import Operation, Outcome, Recorder
 from cryptosense.workbench.parameters import choose
 from cryptosense.workbench.progress import Status
 from cryptosense.workbench.run import LONGEST_S, PATIENCE_S, RunRequest
 from cryptosense.workbench.stopping import StopRequest
 from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.targets.ceilings import Ceilings
 
 
 class Watcher:
@@ -120,3 +122,22 @@ def test_what_never_began_is_undecided_claim_by_claim(make):
     assert saved.interrupted
     assert [one.reason for one in saved.experiments] == ["interrupted before it began"] * 2
     assert all(claim.verdict == "UNDECIDED" for one in saved.experiments for claim in one.claims)
+
+
+def test_somebody_elses_deployment_sees_one_experiment_at_a_time_and_what_is_left_of_the_ceilings(make, tmp_path: Path):
+    running = make(a=True, b=True)
+    granted = Ceilings(seconds=100, accounts=3)
+    running.request = RunRequest(running.request.chosen, Surroundings(target='{"urls": ["http://127.0.0.1:9"]}', ceilings=granted))
+    waiting = list(running.request.chosen)
+    assert start_what_may(running, waiting, tmp_path) == ["a"]
+    running.executions[0].progress.status.phase = "judging"
+    assert start_what_may(running, waiting, tmp_path) == []
+    (tmp_path / "run" / "a").mkdir()
+    with Recorder(tmp_path / "run" / "a" / "history.jsonl.gz") as recorder:
+        recorder.record(Operation(1, "auth.register", "s1", "http://x", 0.0, 1.0, Outcome.OK))
+    running.executions[0].alive = False
+    running.started_at -= 40
+    running._look_after()
+    left = running._ceilings_left()
+    assert left.accounts == 2
+    assert left.seconds == pytest.approx(60, abs=5)

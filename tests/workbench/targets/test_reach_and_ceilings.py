@@ -1,11 +1,13 @@
 """Other people's systems: where a run may go and how much it may do there."""
 
 import asyncio
+import json
+from dataclasses import asdict
 
 import pytest
 
 from cryptosense.errors import UsageError
-from cryptosense.workbench.targets.ceilings import CeilingReached, Ceilings, Meter
+from cryptosense.workbench.targets.ceilings import CeilingReached, Ceilings, Meter, granted, run_meter
 from cryptosense.workbench.targets.reach import refuse_public
 
 
@@ -92,3 +94,20 @@ def test_accounts_stop_at_the_ceiling():
     meter.account()
     with pytest.raises(CeilingReached, match="--max-accounts"):
         meter.account()
+
+
+def test_a_run_on_a_deployment_of_its_own_is_not_metered_and_one_on_a_target_is():
+    assert granted({"CRYPTOSENSE_CEILINGS": json.dumps(asdict(Ceilings(rate=1)))}) is None
+    given = {"CRYPTOSENSE_TARGET": "{}", "CRYPTOSENSE_CEILINGS": json.dumps(asdict(Ceilings(rate=7, accounts=1)))}
+    assert granted(given) == Ceilings(rate=7, accounts=1)
+    assert granted({"CRYPTOSENSE_TARGET": "{}"}) == Ceilings()
+
+
+def test_processes_that_load_together_share_the_ceilings(monkeypatch):
+    run_meter.cache_clear()
+    monkeypatch.setenv("CRYPTOSENSE_TARGET", "{}")
+    monkeypatch.setenv("CRYPTOSENSE_CEILINGS", json.dumps(asdict(Ceilings(rate=10, concurrency=5))))
+    try:
+        assert run_meter(2)._ceilings == Ceilings(rate=5, concurrency=3)
+    finally:
+        run_meter.cache_clear()
