@@ -53,6 +53,13 @@ class _Chain:
     settled: bool = True
     spent: dict[str, Operation] = field(default_factory=dict)
 
+    def forgotten(self, seen_in: Operation, account: Account) -> None:
+        """The session itself is unknown: with it went all that it held."""
+        account.lost.extend(
+            LostWrite(self.session, giver, seen_in) for _, giver in self.tokens if giver.kind != "csrf.fetch"
+        )
+        self.tokens, self.unclear, self.settled = [], False, True
+
     def holds(self, token: str, seen_in: Operation, account: Account) -> None:
         """The session was shown to hold `token`."""
         known = [place for place, (held, _) in enumerate(self.tokens) if held == token]
@@ -72,7 +79,9 @@ def account_of_writes(history: History, *, phase: str) -> Account:
     for session, operations in by_actor(select(history, "csrf.fetch", "csrf.post", phase=phase)).items():
         chain = _Chain(session)
         for operation in operations:
-            if operation.kind == "csrf.fetch":
+            if operation.kind == "csrf.fetch" and operation.status == 401:
+                chain.forgotten(operation, account)
+            elif operation.kind == "csrf.fetch":
                 token = operation.got.get("token")
                 if token is not None:
                     chain.holds(str(token), operation, account)

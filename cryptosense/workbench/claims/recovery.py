@@ -17,6 +17,8 @@ from cryptosense.workbench.verdicts import Verdict
 
 HONEST_CODES = frozenset({"STATE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"})
 
+_SOON_S = 0.5
+
 
 def fault_of(history: History, phase: str) -> Span | None:
     """The scenario's fault, from injection to cure."""
@@ -24,12 +26,13 @@ def fault_of(history: History, phase: str) -> Span | None:
 
 
 def store_back_at(history: History, phase: str, fault: Span) -> float | None:
-    """When the store was first found answering again after it had been found silent since the fault began.
+    """When the store was first found answering again after the fault had silenced it.
 
-    A fault that never silences the store (a script flush) leaves it answering: that is the fault's own beginning.
+    A fault that never silences the store (a script flush) leaves it answering: that is the fault's own beginning. A
+    single answer that comes too late after the cure is the machine's doing and no silence.
     """
     readings = [item for item in history.observations("store.answers", phase=phase) if item.at >= fault.started_at]
-    silent = [item.at for item in readings if item.value == 0]
+    silent = [item.at for item in readings if item.value == 0 and item.at <= fault.ended_at + _SOON_S]
     if not silent:
         return fault.started_at if readings else None
     return next((item.at for item in readings if item.value == 1 and item.at > silent[0]), None)

@@ -12,7 +12,7 @@ class Scenario:
     `hold_s` is how long it lasts before it is cured; None: until the store has found itself a new primary. `may_lose`
     is the most acknowledged writes that may be lost, None where replication is asynchronous and each has to be counted.
     `again_s` is the budget from the fault to good writes on every instance, None where only the time from the store's
-    own answer counts.
+    own answer counts. A `control` is a store that must lose writes: it shows that the account of them can see.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Scenario:
     label: str
     hold_s: float | None
     may_lose: int | None = 0
+    control: bool = False
     again_s: float | None = None
 
     @property
@@ -51,6 +52,9 @@ SCENARIOS = {
         ),
         Scenario("sentinel-demote", StoreKind.SENTINEL, "demote", "primary demoted", hold_s=None, may_lose=None),
         Scenario("kill-restart", StoreKind.STANDALONE_AOF, "kill", "server killed, restarted from its AOF", 1.0),
+        Scenario(
+            "kill-forget", StoreKind.STANDALONE, "kill", "server without a disk killed and restarted", 1.0, control=True
+        ),
         Scenario("freeze", StoreKind.STANDALONE_AOF, "freeze", "server frozen (SIGSTOP)", 2.0),
         Scenario("script-flush", StoreKind.STANDALONE_AOF, "flush", "scripts flushed", 0.5),
         Scenario("drop", StoreKind.STANDALONE_AOF, "drop", "connections dropped", 1.0),

@@ -9,6 +9,7 @@ from cryptosense.workbench.claims.recovery import (
     hands_back_within,
     no_unexplained_false_accept,
     only_honest_refusals,
+    store_back_at,
     well_again,
     writes_accounted_for,
     writes_again_within,
@@ -176,6 +177,20 @@ def test_a_record_that_is_gone_loses_all_its_writes() -> None:
     told = rotations()
     told.asks("csrf.fetch", 13.0, token="never seen before")
     assert len(account_of_writes(told.history(), phase="kill").lost) == 3
+
+
+def test_a_session_that_is_unknown_afterwards_has_lost_all_its_writes() -> None:
+    told = rotations()
+    told.asks("csrf.fetch", 13.0, 401)
+    assert len(account_of_writes(told.history(), phase="kill").lost) == 3
+    assert writes_accounted_for(phase="kill", at_most=0)(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_one_late_answer_after_the_cure_is_no_silence_of_the_store() -> None:
+    readings = [
+        Observation("store.answers", at, value, {"phase": "kill"}) for at, value in ((10.2, 1), (13.0, 0), (13.1, 1))
+    ]
+    assert store_back_at(History(0.0, (KILL, *readings)), "kill", KILL) == KILL.started_at
 
 
 def test_a_request_without_a_clear_answer_may_explain_a_new_token() -> None:
