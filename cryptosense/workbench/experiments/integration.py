@@ -15,6 +15,7 @@ from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.integration_cache import CACHE_SCENARIOS, OTHER_READS, UPSTREAM_MS
 from cryptosense.workbench.experiments.integration_charts import integration_charts
 from cryptosense.workbench.experiments.integration_claims import integration_claims
+from cryptosense.workbench.experiments.integration_clients import CLIENT_SCENARIOS
 from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
 from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
 from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
@@ -211,7 +212,7 @@ _STORIES: Mapping[str, Sequence[Scenario]] = {
     "limits": LIMIT_SCENARIOS,
     "caches": (*CACHE_SCENARIOS, *OTHER_READS, Scenario("health", _health)),
     "restart": (Scenario(RESTART, _restart),),
-    "store": STORE_SCENARIOS,
+    "store": (*CLIENT_SCENARIOS, *STORE_SCENARIOS),
     "outage": TROUBLE_SCENARIOS,
 }
 _TOGETHER = ("csrf", "limits", "caches")

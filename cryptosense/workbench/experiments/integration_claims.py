@@ -7,6 +7,8 @@ from cryptosense.workbench.claims import admissions, cache, csrf, limit_answers,
 from cryptosense.workbench.claims.claim import Checker, Claim
 from cryptosense.workbench.claims.counts import one_fetch_per_expiry
 from cryptosense.workbench.claims.stopping import stops_gracefully
+from cryptosense.workbench.claims.store_clients import keys_carry_one_prefix, one_client_per_process
+from cryptosense.workbench.experiments.integration_clients import CLIENTS
 from cryptosense.workbench.experiments.integration_trouble import HEALED, OUTAGE
 
 
@@ -340,6 +342,18 @@ def _store() -> Sequence[Promise]:
 
 def _trouble() -> Sequence[Promise]:
     return (
+        _promise(
+            "store-driver",
+            "The services speak to Redis through redis-py, over few connections that all requests share.",
+            ("checklist:infrastructure-2", "checklist:infrastructure-3"),
+            one_client_per_process(phase=CLIENTS, per_instance=8),
+        ),
+        _promise(
+            "store-prefix",
+            "Every key carries one prefix, and nobody flushes the server.",
+            ("DATA-1",),
+            keys_carry_one_prefix(phase=CLIENTS),
+        ),
         _promise(
             "outage-told",
             "While the store is away no answer is called a miss.",

@@ -1,0 +1,57 @@
+"""Claims about how a service uses the store, from what the store itself tells.
+
+Observations of the phase: `store.connections` (label `library`), `store.instances`, `store.keyspace` (label `space`,
+the keys' first part), `store.flushes`.
+"""
+
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.reading import acquitted, convicted, skip_reason
+from cryptosense.workbench.history import History
+
+
+def one_client_per_process(*, phase: str, driver: str = "redis-py", per_instance: int) -> Checker:
+    """The services speak to the store through the driver, over few connections each, which all requests share."""
+
+    def check(history: History) -> Finding:
+        connections = {
+            reading.labels["library"]: int(reading.value)
+            for reading in history.observations("store.connections", phase=phase)
+        }
+        instances = [int(reading.value) for reading in history.observations("store.instances", phase=phase)]
+        requests = len(history.operations())
+        if not connections or not instances:
+            return undecided(skip_reason(history, phase) or "the store's clients were not looked at")
+        found, bound = connections.get(driver, 0), per_instance * instances[-1]
+        told = ", ".join(f"{count} by {library}" for library, count in sorted(connections.items()))
+        unit = f"connections of {driver}"
+        if found == 0 or found > bound:
+            reason = (
+                f"after {requests} requests the store holds connections: {told}; the usual cause is a client that is "
+                "made for each request or each service instead of once for the process"
+            )
+            return convicted(reason, [], expected=f"1 to {bound}", observed=found, unit=unit, samples=requests)
+        reason = f"{requests} requests on {instances[-1]} instances share the connections: {told}"
+        return acquitted(reason, expected=f"1 to {bound}", observed=found, unit=unit, samples=requests)
+
+    return check
+
+
+def keys_carry_one_prefix(*, phase: str) -> Checker:
+    """DATA-1: every key begins with the same part, so that a shared server shows whose it is; and nobody flushed."""
+
+    def check(history: History) -> Finding:
+        spaces = [reading.labels["space"] for reading in history.observations("store.keyspace", phase=phase)]
+        flushes = [reading.value for reading in history.observations("store.flushes", phase=phase)]
+        if not spaces or not flushes:
+            return undecided(skip_reason(history, phase) or "the store's keys were not looked at", expected=1)
+        unit = "prefixes"
+        if len(spaces) > 1:
+            reason = f"keys begin with {', '.join(sorted(spaces)[:5])}: not one prefix that tells whose they are"
+            return convicted(reason, [], expected=1, observed=len(spaces), unit=unit, samples=len(spaces))
+        if flushes[-1]:
+            reason = f"somebody flushed the server {flushes[-1]:.0f} times, with all that others keep there"
+            return convicted(reason, [], expected=0, observed=flushes[-1], unit="flushes", samples=len(spaces))
+        reason = f"every key begins with {spaces[0]}: and nobody flushed the server"
+        return acquitted(reason, expected=1, observed=1, unit=unit, samples=len(spaces))
+
+    return check

@@ -1,0 +1,36 @@
+"""Checkers of what the store tells of its clients, on histories written by hand."""
+
+import pytest
+
+from cryptosense.workbench.claims.store_clients import keys_carry_one_prefix, one_client_per_process
+from cryptosense.workbench.verdicts import Verdict
+
+SHARED = one_client_per_process(phase="p", per_instance=8)
+PREFIX = keys_carry_one_prefix(phase="p")
+
+
+@pytest.mark.parametrize(
+    ("library", "connections", "verdict"),
+    [("redis-py", 6, Verdict.HOLDS), ("redis-py", 200, Verdict.VIOLATED), ("ioredis", 3, Verdict.VIOLATED)],
+)
+def test_few_connections_of_the_driver_hold_and_one_a_request_convicts(written, library, connections, verdict):
+    written.op("csrf.post", 1, 1.1, 201)
+    written.seen("store.connections", connections, library=library, phase="p")
+    written.seen("store.instances", 3, phase="p")
+    assert written.judged(SHARED).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("spaces", "flushes", "verdict"),
+    [(("cs",), 0, Verdict.HOLDS), (("cs", "csrf"), 0, Verdict.VIOLATED), (("cs",), 1, Verdict.VIOLATED)],
+)
+def test_data_1_keys_of_two_prefixes_and_a_flush_convict(written, spaces, flushes, verdict):
+    for space in spaces:
+        written.seen("store.keyspace", 1, space=space, phase="p")
+    written.seen("store.flushes", flushes, phase="p")
+    assert written.judged(PREFIX).verdict is verdict
+
+
+@pytest.mark.parametrize("checker", [SHARED, PREFIX])
+def test_nothing_recorded_is_undecided(written, checker):
+    assert written.judged(checker).verdict is Verdict.UNDECIDED
