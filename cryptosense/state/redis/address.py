@@ -59,6 +59,7 @@ def new_connection(address: RedisAddress, host: str, port: int, *, client_name: 
         "client_name": client_name,
         "socket_timeout": None,
         "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_read_size": 1 << 17,
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),
         **tls_options(address),

@@ -36,7 +36,10 @@ class RedisCache:
 
     async def read(self, key: CacheKey, *, known: str | None = None) -> Entry | Unchanged | None:
         name = self._key("e", key)
-        reply = await self._channel.run("cache_read", [name], known or "", reads=True)
+        if known is None:
+            left_ms, found = await self._channel.read_whole(name)
+            return None if found is None else self._parsed(name, found, left_ms)
+        reply = await self._channel.run("cache_read", [name], known, reads=True)
         if reply is None:
             return None
         if isinstance(reply, int):
@@ -46,10 +49,11 @@ class RedisCache:
     async def read_or_lease(
         self, key: CacheKey, *, fence: str, lease_ms: int, tags: Sequence[str] = ()
     ) -> tuple[Entry | None, Lease | None]:
-        leased, fresh_ms, found = await self._channel.run(
-            "cache_lease", self._keys(key, tags), checked_fence(fence), lease_ms, part(key.name)
+        keys = self._keys(key, tags)
+        leased, left_ms, found = await self._channel.run_and_read(
+            "cache_lease", keys, checked_fence(fence), lease_ms, part(key.name)
         )
-        entry = None if found is None else self._parsed(self._key("e", key), found, fresh_ms)
+        entry = None if found is None else self._parsed(keys[0], found, left_ms)
         return entry, Lease(key, fence) if leased else None
 
     async def store(
@@ -136,13 +140,14 @@ class RedisCache:
         dropped: int = await self._channel.run("cache_invalidate", names, *(self._wake(key) for key in keys))
         return dropped
 
-    def _parsed(self, name: str, entry: bytes, fresh_ms: int) -> Entry | None:
-        if not entry.startswith(_MAGIC) or len(entry) < 7:
+    def _parsed(self, name: str, entry: bytes, left_ms: int) -> Entry | None:
+        """The entry, which will be gone in `left_ms` and is fresh until its stale age before that."""
+        body = 13 + entry[6] if len(entry) >= 13 else 0
+        kind, coding = _KIND_OF.get(entry[4:5]), _CODING_OF.get(entry[5:6])
+        if not entry.startswith(_MAGIC) or not body or len(entry) < body or kind is None or coding is None:
             return self._unreadable(name)
-        kind, coding, length = _KIND_OF.get(entry[4:5]), _CODING_OF.get(entry[5:6]), entry[6]
-        if kind is None or coding is None:
-            return self._unreadable(name)
-        return Entry(kind, entry[13 + length :], coding, entry[7 : 7 + length].decode("ascii", "replace"), fresh_ms)
+        version = entry[7 : body - 6].decode("ascii", "replace")
+        return Entry(kind, entry[body:], coding, version, left_ms - int.from_bytes(entry[body - 6 : body]))
 
     def _unreadable(self, name: str) -> Entry | None:
         """A logged miss."""

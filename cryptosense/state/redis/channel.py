@@ -17,6 +17,10 @@ REDIRECTIONS = 4
 SCAN_COUNT = 500
 
 
+_Call = tuple[bytes, bytes | None]
+"""A packed command, and the body of the script that it calls."""
+
+
 class Channel:
     """Runs scripts and commands within the request's deadline, or within `budget_ms` where there is none.
 
@@ -30,17 +34,35 @@ class Channel:
 
     async def run(self, script: str, keys: Sequence[str], *arguments: Argument, reads: bool = False) -> Any:
         """The script's reply. All `keys` have one hash tag; `reads`: it writes nothing, so no outcome is unknown."""
-        found = scripts()[script]
-        command = packed(b"EVALSHA", found.digest, len(keys), *keys, *arguments)
-        return await self._send(keys[0], command, reads=reads, script=found.body)
+        return (await self._send(keys[0], (self._call(script, keys, *arguments),), reads=reads))[0]
 
     async def command(self, name: str, key: str, *arguments: Argument, reads: bool = False) -> Any:
         """The reply of one command on one key."""
-        return await self._send(key, packed(name, key, *arguments), reads=reads)
+        return (await self._send(key, ((packed(name, key, *arguments), None),), reads=reads))[0]
+
+    async def read_whole(self, key: str) -> tuple[int, bytes | None]:
+        """What is left of the life of a string, in ms, and the string, in one round trip.
+
+        Two commands: a script would copy the string three times within the server, and hold up everybody meanwhile.
+        Where somebody writes between them, the life is that of the string before. What is no string is read as an empty
+        one.
+        """
+        calls = ((packed("PTTL", key), None), (packed("GET", key), None))
+        left, body = await self._send(key, calls, reads=True, tolerant=True)
+        return left, body
+
+    async def run_and_read(
+        self, script: str, keys: Sequence[str], *arguments: Argument
+    ) -> tuple[Any, int, bytes | None]:
+        """The script's reply, and after it `read_whole` of the first of its keys; one round trip."""
+        key = keys[0]
+        calls = (self._call(script, keys, *arguments), (packed("PTTL", key), None), (packed("GET", key), None))
+        reply, left, body = await self._send(key, calls, reads=False, tolerant=True)
+        return reply, left, body
 
     async def unlink(self, keys: Sequence[str]) -> int:
         """Removes keys of one hash tag; how many there were."""
-        removed: int = await self._send(keys[0], packed("UNLINK", *keys), reads=False)
+        removed: int = (await self._send(keys[0], ((packed("UNLINK", *keys), None),), reads=False))[0]
         return removed
 
     async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
@@ -79,7 +101,13 @@ class Channel:
         """Ends every connection."""
         await self._route.close()
 
-    async def _send(self, key: str, command: bytes, *, reads: bool, script: bytes | None = None) -> Any:
+    @staticmethod
+    def _call(script: str, keys: Sequence[str], *arguments: Argument) -> _Call:
+        found = scripts()[script]
+        return packed(b"EVALSHA", found.digest, len(keys), *keys, *arguments), found.body
+
+    async def _send(self, key: str, calls: Sequence[_Call], *, reads: bool, tolerant: bool = False) -> list[Any]:
+        """The replies; `tolerant` makes an empty string of what a command finds to be of another type."""
         budget = current_budget()
         allowed = min(budget.begin(), self._budget_s) if budget is not None else self._budget_s
         try:
@@ -87,9 +115,15 @@ class Channel:
                 raise StateUnavailable("the request has used up its time for the state")
             deadline = self._loop.time() + allowed
             link = self._route.known(key) or await self._route.find(key, deadline)
-            reply = await link.submit(command, deadline)
-            if isinstance(reply, (ResponseError, BusyLoadingError)):
-                return await self._again(reply, link, key, (command, script), deadline)
+            if len(calls) == 1:
+                replies = [await link.submit(calls[0][0], deadline)]
+            else:
+                replies = await asyncio.gather(*[link.submit(command, deadline) for command, _ in calls])
+            for position, reply in enumerate(replies):
+                if tolerant and isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+                    replies[position] = b""
+                elif isinstance(reply, (ResponseError, BusyLoadingError)):
+                    replies[position] = await self._again(reply, link, key, calls[position], deadline)
         except OutcomeUnknown as error:
             if reads:
                 raise StateUnavailable(str(error)) from error
@@ -97,14 +131,14 @@ class Channel:
         finally:
             if budget is not None:
                 budget.end()
-        return reply
+        return replies
 
     async def _again(
         self,
         reply: Any,
         link: Link,
         key: str,
-        call: tuple[bytes, bytes | None],
+        call: _Call,
         deadline: float,
     ) -> Any:
         """What was refused before it began is sent once more: a missing script once, a redirected call a few times."""

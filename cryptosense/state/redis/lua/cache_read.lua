@@ -1,9 +1,9 @@
--- Reads an entry, or only says that it is still the known version.
+-- Says that an entry is still the known version, or reads it.
 --
 -- KEYS[1]  entry: 'cs1:' kind (1) coding (1) length of version (1) version, stale age in ms (6, big-endian), body
--- ARGV[1]  known version, or empty
--- Reply    nil: nothing | ms of freshness: still the known version | {ms of freshness, entry} | 'unreadable'
--- Atomic: the freshness belongs to the entry that is returned.
+-- ARGV[1]  known version
+-- Reply    nil: nothing | ms of freshness: still the known version | {ms until it is gone, entry} | 'unreadable'
+-- Atomic: the time belongs to the entry that is returned.
 
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 44)
 if head == '' then
@@ -16,8 +16,8 @@ local length = string.byte(head, 7)
 if #head < 13 + length then
   return 'unreadable'
 end
-local fresh = redis.call('PTTL', KEYS[1]) - struct.unpack('>I6', head, 8 + length)
+local left = redis.call('PTTL', KEYS[1])
 if string.sub(head, 8, 7 + length) == ARGV[1] then
-  return fresh
+  return left - struct.unpack('>I6', head, 8 + length)
 end
-return {fresh, redis.call('GET', KEYS[1])}
+return {left, redis.call('GET', KEYS[1])}
