@@ -168,6 +168,21 @@ def test_charts_of_nothing_are_drawn_and_say_so():
         assert "<svg" in charts.as_svg(chart.figure)
 
 
+def test_logarithmic_axes_have_plain_ticks_and_long_names_break_into_lines():
+    found = [charts.Bar(f"what is kept for one identity {place}", "bytes", 10**place) for place in range(1, 7)]
+    svg = charts.as_svg(charts.bars("b", "B", found, y_label="bytes", log_y=True).figure)
+    assert "mathdefault" not in svg
+    assert ">100k</text>" in svg
+    assert ">what is kept for one identity 1</text>" not in svg
+
+
+def test_figures_at_the_ends_of_close_lines_stand_on_either_side():
+    close = [charts.Series("one", [1, 2], [1, 100]), charts.Series("other", [1, 2], [1, 99])]
+    figure = charts.lines("l", "L", [charts.Panel("P", "x", "y", close)]).figure
+    sides = {text.get_text(): text.get_verticalalignment() for text in figure.axes[0].texts}
+    assert sides == {"100": "bottom", "99": "top"}
+
+
 def test_figures_are_written_as_people_write_them():
     written = [figure_text(value) for value in (0, 0.667, 3.25, 1234.5, 2_500_000, 3e9, 0.00002, -12, 2e12)]
     assert written == ["0", "0.667", "3.25", "1,234", "2.5M", "3bn", "2.0e-05", "-12", "2tn"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from cryptosense.workbench.charts.style import (
     figure_text,
     in_words,
     limit_line,
+    log_ticks,
     new_figure,
     sample_note,
     styled,
@@ -70,10 +72,16 @@ def bars(
             _figures(axis, at, mine, unit)
         for threshold in thresholds:
             limit_line(axis, threshold.value, f"{threshold.label}: {figure_text(threshold.value)}{unit}")
-        if not log_y:
+        if log_y:
+            log_ticks(axis.yaxis)
+            axis.set_ylim(top=axis.get_ylim()[1] * 1.6)
+        else:
             top = max([0.0, *(bar.high or bar.value for bar in found), *(limit.value for limit in thresholds)])
             axis.set_ylim(0, top * 1.18 or 1)
-        axis.set_xticks(range(len(categories)), categories, color=COLOURS["ink"])
+        room = max(7, 84 // max(len(categories), 1))
+        axis.set_xticks(range(len(categories)), [fill(category, room) for category in categories], color=COLOURS["ink"])
+        spare = max(0.0, (4 - len(categories) * len(groups)) * 0.35)
+        axis.set_xlim(-0.5 - spare, len(categories) - 0.5 + spare)
         axis.set_ylabel(y_label)
         sample_note(axis, samples)
         if len(groups) > 1:
@@ -93,7 +101,8 @@ def _figures(axis: Axes, at: Sequence[float], mine: Sequence[Bar], unit: str) ->
             textcoords="offset points",
             ha="center",
             fontsize=8,
-            zorder=4,
+            bbox={"facecolor": COLOURS["surface"], "alpha": 0.6, "linewidth": 0, "pad": 0.3},
+            zorder=6,
         )
 
 

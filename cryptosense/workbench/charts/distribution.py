@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from cryptosense.workbench.charts.lines import Threshold, short
+from cryptosense.workbench.charts.lines import Threshold
 from cryptosense.workbench.charts.style import (
     COLOURS,
     LINE_STYLES,
     figure_text,
     in_words,
+    log_ticks,
     new_figure,
     sample_note,
     styled,
@@ -64,8 +65,7 @@ def latency_distribution(
             )
         axis.set_ylim(0, 1.02)
         axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        log_ticks(axis.xaxis)
         axis.set_xlabel("latency in ms (logarithmic)")
         axis.set_ylabel("share of answers within")
         sample_note(axis, sum(values.size for values in samples.values()))

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Literal
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cryptosense.workbench.charts.style import (
     COLOURS,
@@ -15,8 +15,10 @@ from cryptosense.workbench.charts.style import (
     figure_text,
     in_words,
     limit_line,
+    log_ticks,
     new_figure,
     sample_note,
+    short,
     styled,
 )
 from cryptosense.workbench.experiment import Chart
@@ -127,44 +129,43 @@ def _draw_line(axis: Axes, line: Series, style: LineStyle | None) -> None:
 
 
 def _name_ends(axis: Axes, panel: Panel, styles: dict[str, LineStyle]) -> None:
-    """Writes each measured line's last figure above its end, or below where a threshold or another figure stands."""
-    taken = [threshold.value for threshold in panel.thresholds]
-    bottom, top = axis.transLimits.inverted().transform([(0, 0), (0, 1)])[:, 1]
-    for line in panel.series:
-        if line.kind == "theory" or not len(line.y):
-            continue
+    """Writes each line's last figure at its end: above it, or where another figure or a threshold is near, apart."""
+    bottom, top = (float(axis.transScale.transform((1, bound))[1]) for bound in axis.get_ylim())
+
+    def place(value: float) -> float:
+        """Where the value lies on the axis, from 0 to 1."""
+        return (float(axis.transScale.transform((1, value))[1]) - bottom) / (top - bottom)
+
+    ends = [line for line in panel.series if line.kind != "theory" and len(line.y)]
+    for line in ends:
         last = line.y[-1]
-        place = float(axis.transScale.transform((1, last))[1])
-        crowded = any(
-            abs(place - float(axis.transScale.transform((1, other))[1])) < 0.07 * abs(top - bottom) for other in taken
-        )
-        taken.append(last)
+        above_it = [other.y[-1] for other in ends if other is not line and other.y[-1] > last]
+        twins = [other.y[-1] for other in ends[: ends.index(line)] if other.y[-1] == last]
+        limits = [threshold.value for threshold in panel.thresholds if abs(place(threshold.value) - place(last)) < 0.1]
+        below = bool(twins) or any(place(other) - place(last) < 0.1 for other in above_it)
+        below = below or any(limit >= last for limit in limits)
         axis.annotate(
             f"{figure_text(last)}{panel.unit}",
             xy=(line.x[-1], last),
-            xytext=(0, -6 if crowded else 5),
+            xytext=(0, -6 if below else 14 if limits else 5),
             textcoords="offset points",
             ha="right",
-            va="top" if crowded else "bottom",
+            va="top" if below else "bottom",
             fontsize=8,
             color=styles[line.label].colour,
+            bbox={"facecolor": COLOURS["surface"], "alpha": 0.6, "linewidth": 0, "pad": 0.3},
             zorder=4,
         )
 
 
 def _ticks(axis: Axes, panel: Panel) -> None:
-    readable = FuncFormatter(lambda value, _: short(value))
     if panel.whole_x:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for scale, line in ((panel.log_x, axis.xaxis), (panel.log_y, axis.yaxis)):
-        line.set_major_formatter(readable)
-        if scale:
-            line.set_minor_formatter(NullFormatter())
-
-
-def short(value: float) -> str:
-    """A tick's figure: 15k, 2M, 3bn."""
-    return f"{value / 1e3:g}k" if 1e4 <= abs(value) < 1e6 else figure_text(value) if abs(value) >= 1e6 else f"{value:g}"
+    for logarithmic, line in ((panel.log_x, axis.xaxis), (panel.log_y, axis.yaxis)):
+        if logarithmic:
+            log_ticks(line)
+        else:
+            line.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
 def _words(panel: Panel) -> str:

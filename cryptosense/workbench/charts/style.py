@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLOURS = {
     "ink": "#1b2733",
@@ -144,6 +146,8 @@ def limit_line(axis: Axes, value: float, label: str) -> None:
         va="bottom",
         fontsize=8,
         color=COLOURS["limit"],
+        bbox={"facecolor": COLOURS["surface"], "alpha": 0.7, "linewidth": 0, "pad": 0.5},
+        zorder=5,
     )
 
 
@@ -158,6 +162,20 @@ def figure_text(value: float) -> str:
     if size == 0:
         return "0"
     return f"{value:.3g}" if size >= 0.001 else f"{value:.1e}"
+
+
+def short(value: float) -> str:
+    """A tick's figure: 15k, 2M, 3bn."""
+    return f"{value / 1e3:g}k" if 1e4 <= abs(value) < 1e6 else figure_text(value) if abs(value) >= 1e6 else f"{value:g}"
+
+
+def log_ticks(line: Axis) -> None:
+    """Readable ticks for a logarithmic axis: 1, 2 and 5 of each decade where it spans few, else the decades."""
+    low, high = sorted(line.get_view_interval())
+    few = high / max(low, 1e-12) < 300
+    line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    line.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    line.set_minor_formatter(NullFormatter())
 
 
 def legend_above(axis: Axes, entries: int) -> None:
