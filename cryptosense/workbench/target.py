@@ -84,6 +84,9 @@ class CsrfProfile(_Part):
     )
     successor_name: str = Field(default="X-CSRF-Token", description="name of that header, cookie or body field")
     grace_s: float = Field(default=5.0, ge=0, description="how long a replaced token stays good; 0 means strict")
+    other_sites: Literal["refused", "ignored"] = Field(
+        default="refused", description="whether requests of other sites' pages are refused by Origin and Sec-Fetch-Site"
+    )
     protected: Route = Route(method="POST", path="/api/v1/portfolios")
     protected_body: Mapping[str, object] = Field(
         default_factory=lambda: {"name": "{nonce}", "holdings": []},
@@ -102,10 +105,41 @@ class CacheProfile(_Part):
     tokens: Route = Route(path="/api/v1/tokens?ids={ids}")
     ids: tuple[str, ...] = Field(default=("bitcoin", "ethereum", "solana"), description="values for {ids}")
     ttl_s: float = Field(default=30.0, gt=0, description="how long that read is cached, in seconds")
-    outcome_header: str = Field(default="X-Cache", description="response header that tells hit from miss")
+    rows_field: str = Field(default="tokens", description="where the answer holds the rows; dots go deeper")
+    stamp_field: str = Field(default="last_updated", description="where a row says when the upstream made it")
+    outcome_header: str | None = Field(default="X-Cache", description="response header that tells hit from miss")
+    outcomes: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=lambda: {word: (word,) for word in ("hit", "stale", "miss", "negative", "bypass")},
+        description="what that header says, in the deployment's words; leave out what it never says",
+    )
     invalidate: Route | None = Route(method="POST", path="/api/v1/tokens/invalidate")
+    invalidate_field: str | None = Field(
+        default="ids", description="field of its body that lists the coins to drop; false where it always drops all"
+    )
     portfolios: Route = Route(path="/api/v1/portfolios")
     portfolios_ttl_s: float = Field(default=60.0, gt=0, description="how long a user's list is cached, in seconds")
+
+
+class ErrorsProfile(_Part):
+    """How a refusal names its reason."""
+
+    code_field: str | None = Field(
+        default="code", description="where a refusal's body holds its code; dots go deeper; false where it has none"
+    )
+    codes: Mapping[str, str] = Field(
+        default_factory=dict, description="the deployment's code = the wire contract's, where they differ"
+    )
+
+
+class LimitHeadersProfile(_Part):
+    """Names of the headers that tell about limits; false where the deployment does not send one."""
+
+    limit: str | None = Field(default="X-RateLimit-Limit", description="the limit")
+    remaining: str | None = Field(default="X-RateLimit-Remaining", description="what is left of it")
+    reset: str | None = Field(default="X-RateLimit-Reset", description="when quota next increases, ISO 8601")
+    ietf_policy: str | None = Field(default="RateLimit-Policy", description="the IETF field with quota and window")
+    ietf: str | None = Field(default="RateLimit", description="the IETF field with rest and reset")
+    retry_after: str | None = Field(default="Retry-After", description="seconds to wait, on a 429 and a 503")
 
 
 class HealthProfile(_Part):
@@ -149,6 +183,8 @@ class TargetProfile(_Part):
     auth: AuthProfile = AuthProfile()
     csrf: CsrfProfile = CsrfProfile()
     cache: CacheProfile = CacheProfile()
+    errors: ErrorsProfile = ErrorsProfile()
+    limit_headers: LimitHeadersProfile = LimitHeadersProfile()
     health: HealthProfile = HealthProfile()
     upstream: UpstreamProfile = UpstreamProfile()
     limits: Mapping[str, LimitProfile] = Field(
@@ -160,6 +196,17 @@ class TargetProfile(_Part):
     )
     accounts: tuple[Account, ...] = ()
     hooks: Hooks = Hooks()
+
+    def untold(self) -> dict[str, str]:
+        """What a client of this deployment is not told, and so cannot be judged: topic and what to provide."""
+        found = {
+            f"header {key}": f"[limit_headers] {key} names no header" for key, name in self.limit_headers if not name
+        }
+        if not self.errors.code_field:
+            found["codes"] = "codes cannot be judged, since [errors] code_field names no field"
+        if not self.cache.outcome_header:
+            found["outcome"] = "[cache] outcome_header names no header that tells hit from miss"
+        return found
 
 
 class Target(_Part):

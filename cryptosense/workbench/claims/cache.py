@@ -18,6 +18,7 @@ from cryptosense.workbench.claims.reading import (
     nothing_to_judge,
     select,
     told,
+    untold,
 )
 from cryptosense.workbench.history import History, Operation, Outcome
 
@@ -182,6 +183,8 @@ def outcome_is_told(*, phase: str | None = None, kinds: Sequence[str] = ("tokens
         answers = [read for read in select(history, *kinds, phase=phase) if read.outcome is Outcome.OK]
         if not answers:
             return nothing_to_judge(history, phase, "answered read", expected=0)
+        if reason := untold(history, "outcome"):
+            return undecided(reason, expected=0, unit="answers", samples=len(answers))
         silent = [read for read in answers if read.got.get("x_cache") not in OUTCOMES]
         if silent:
             said: Figure = silent[0].got.get("x_cache")
@@ -201,6 +204,8 @@ def outage_is_no_miss(*, phase: str) -> Checker:
         answers = [read for read in select(history, "tokens.read", phase=phase) if read.outcome is Outcome.OK]
         if not answers:
             return nothing_to_judge(history, phase, "answered read during the outage", expected=0)
+        if unsaid := untold(history, "outcome"):
+            return undecided(unsaid, expected=0, unit="answers", samples=len(answers))
         wrong = [read for read in answers if read.got.get("x_cache") not in {"bypass", "stale", "negative"}]
         if wrong:
             reason = (

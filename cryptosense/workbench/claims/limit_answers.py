@@ -1,7 +1,7 @@
 """Claims about what a limiter tells its clients: when to come back, and how much is left."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cryptosense.workbench.claims.admissions import Limit, asked
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
@@ -15,6 +15,7 @@ from cryptosense.workbench.claims.reading import (
     nothing_to_judge,
     select,
     told,
+    untold,
 )
 from cryptosense.workbench.history import History, Operation
 
@@ -69,6 +70,8 @@ def retry_after_is_truthful(policy: str, *, phase: str | None = None, limit: Lim
         found = asked(history, policy, phase=phase, limit=limit, kinds=_PROBE)
         if isinstance(found, Finding):
             return found
+        if reason := untold(history, "header retry_after"):
+            return undecided(reason, expected=0, unit="untruthful denials")
         judged, wrong = 0, list[tuple[float, Operation, str]]()
         for operations in found.budgets.values():
             counted = [item for item in operations if admitted(item) or may_be_applied(item)]
@@ -100,19 +103,21 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
 
     `X-RateLimit-Limit` must be the declared limit; `Remaining` a number from 0 to limit - 1 on what passed and 0 on a
     denial, and no more than what the certainly earlier admissions in the window leave; the moment of `Reset` no
-    farther away than a window. The IETF fields must name the same quota, window and rest.
+    farther away than a window. The IETF fields must name the same quota, window and rest. A header that the
+    deployment does not send by its own account is not asked for: the others can convict then, and not acquit.
     """
 
     def check(history: History) -> Finding:
         found = asked(history, policy, phase=phase, limit=limit, kinds=_PROBE)
         if isinstance(found, Finding):
             return found
+        unsent = {name: why for name in (*_HEADERS, *_IETF) if (why := untold(history, f"header {name}"))}
         judged, wrong = 0, list[tuple[Operation, str]]()
         for operations in found.budgets.values():
             for answer in operations:
                 if admitted(answer) or denied(answer):
                     judged += 1
-                    fault = _fault_in(answer, operations, found.limit, history.started_at, policy)
+                    fault = _fault_in(answer, operations, found.limit, history.started_at, unsent)
                     if fault:
                         wrong.append((answer, fault))
         if not judged:
@@ -122,6 +127,9 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
             return convicted(
                 reason, [wrong[0][0]], expected=0, observed=len(wrong), unit="wrong answers", samples=judged
             )
+        if unsent:
+            reason = f"{'; '.join(unsent.values())}; nothing is wrong with the others"
+            return undecided(reason, expected=0, unit="wrong answers", samples=judged)
         reason = f"limit, rest, reset and the IETF fields agree on {judged} answers"
         return acquitted(reason, expected=0, observed=0, unit="wrong answers", samples=judged)
 
@@ -146,22 +154,30 @@ def _longest_wait(denial: Operation, counted: Sequence[Operation], limit: Limit)
 
 
 def _fault_in(
-    answer: Operation, operations: Sequence[Operation], limit: Limit, started_at: float, policy: str
+    answer: Operation,
+    operations: Sequence[Operation],
+    limit: Limit,
+    started_at: float,
+    unsent: Collection[str],
 ) -> str | None:
     got = answer.got
-    missing = [name for name in (*_HEADERS, *_IETF) if got.get(name) is None]
+    sent = [name for name in (*_HEADERS, *_IETF) if name not in unsent]
+    missing = [name for name in sent if got.get(name) is None]
     if missing:
         return f"the limit headers lack {', '.join(missing)}"
-    if got["limit"] != limit.limit:
+    if "limit" in sent and got["limit"] != limit.limit:
         return f"X-RateLimit-Limit is {got['limit']} where {limit.limit} is declared"
-    rest = got["remaining"]
-    if not isinstance(rest, int):
-        return f"X-RateLimit-Remaining is {rest!r}, which is no number"
-    before = _surely_before(answer, operations, limit.window_s)
-    most = 0 if denied(answer) else limit.limit - 1 - before
-    if not 0 <= rest <= most:
-        return f"X-RateLimit-Remaining is {rest} where at most {most} can be left"
-    return _reset_fault(answer, limit, started_at) or _ietf_fault(answer, limit, policy)
+    if "remaining" in sent:
+        rest = got["remaining"]
+        if not isinstance(rest, int):
+            return f"X-RateLimit-Remaining is {rest!r}, which is no number"
+        before = _surely_before(answer, operations, limit.window_s)
+        most = 0 if denied(answer) else limit.limit - 1 - before
+        if not 0 <= rest <= most:
+            return f"X-RateLimit-Remaining is {rest} where at most {most} can be left"
+    reset_fault = _reset_fault(answer, limit, started_at) if "reset" in sent else None
+    whole = {"remaining", *_IETF} <= set(sent)
+    return reset_fault or (_ietf_fault(answer, limit) if whole else None)
 
 
 def _surely_before(answer: Operation, operations: Sequence[Operation], window_s: float) -> int:
@@ -185,13 +201,11 @@ def _reset_fault(answer: Operation, limit: Limit, started_at: float) -> str | No
     return None
 
 
-def _ietf_fault(answer: Operation, limit: Limit, policy: str) -> str | None:
+def _ietf_fault(answer: Operation, limit: Limit) -> str | None:
     fields = _parameters(str(answer.got["ietf_policy"])), _parameters(str(answer.got["ietf"]))
     wanted_window = max(1, math.ceil(limit.window_s))
     if fields[0].get("q") != str(limit.limit) or fields[0].get("w") not in {str(wanted_window), f"{limit.window_s:g}"}:
-        return (
-            f"RateLimit-Policy is {answer.got['ietf_policy']!r}, not {limit.limit} in {limit.window_s:g} s ({policy})"
-        )
+        return f"RateLimit-Policy is {answer.got['ietf_policy']!r}, not {limit.limit} in {limit.window_s:g} s"
     if fields[1].get("r") != str(answer.got["remaining"]):
         return f"RateLimit is {answer.got['ietf']!r} beside X-RateLimit-Remaining {answer.got['remaining']}"
     return None

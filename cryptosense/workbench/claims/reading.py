@@ -59,6 +59,12 @@ def skip_reason(history: History, phase: str | None) -> str | None:
     return found[0].labels.get("reason", "not carried out") if found else None
 
 
+def untold(history: History, *topics: str) -> str | None:
+    """Why clients of this deployment are not told one of these (`codes`, `outcome`, `header reset`, ...); else None."""
+    found = [item for item in history.observations("untold") if item.labels.get("topic") in topics]
+    return found[0].labels.get("reason", "the deployment does not tell") if found else None
+
+
 def nothing_to_judge(history: History, phase: str | None, what: str, *, expected: Figure = None) -> Finding:
     """UNDECIDED, with the reason that the run gave for leaving the scenario out where it gave one."""
     return undecided(skip_reason(history, phase) or f"no {what} was recorded", expected=expected)

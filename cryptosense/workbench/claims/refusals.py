@@ -1,10 +1,12 @@
 """Claims about how a service says no: with its declared codes, never with a lie, never with its insides."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
-from cryptosense.workbench.claims.claim import Checker, Finding
-from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, told
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, told, untold
 from cryptosense.workbench.history import History, Operation
+from cryptosense.workbench.verdicts import Verdict
 
 DECLARED_CODES: Mapping[int, frozenset[str]] = {
     401: frozenset({"UNAUTHORIZED"}),
@@ -26,16 +28,31 @@ def refusals_are_honest(
     *, phase: str | None = None, kinds: Sequence[str] = ("auth", "csrf", "limit", "tokens", "portfolios", "session")
 ) -> Checker:
     """Every refusal is JSON with a declared code for its status; 503 says when to come back; no insides are shown."""
-    return _none_wrong("dishonest answers", _dishonest, kinds, phase)
+
+    def check(history: History) -> Finding:
+        without = untold(history, "codes")
+        fault = partial(_dishonest, codes=without is None, waits=untold(history, "header retry_after") is None)
+        found = _none_wrong("dishonest answers", fault, kinds, phase)(history)
+        if without is None or found.verdict is not Verdict.HOLDS:
+            return found
+        return undecided(f"{without}; nothing else was wrong", expected=0, unit=found.unit, samples=found.samples)
+
+    return check
 
 
 def no_server_error(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
     """No 5xx but an honest 503: a declared code and `Retry-After`. Health routes are left out."""
 
-    def fault(operation: Operation) -> str | None:
-        return _dishonest(operation) if operation.status is not None and operation.status >= 500 else None
+    def check(history: History) -> Finding:
+        codes, waits = untold(history, "codes") is None, untold(history, "header retry_after") is None
 
-    return _none_wrong("server errors", fault, kinds, phase)
+        def fault(operation: Operation) -> str | None:
+            failed = operation.status is not None and operation.status >= 500
+            return _dishonest(operation, codes=codes, waits=waits) if failed else None
+
+        return _none_wrong("server errors", fault, kinds, phase)(history)
+
+    return check
 
 
 def no_refusal_for_the_flip(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
@@ -59,7 +76,16 @@ def health_tells_the_truth(*, phase: str | None = None) -> Checker:
         if operation.status not in {200, 503}:
             return f"answered {operation.status}, where 200 or 503 is due"
         if (operation.status == 200) != (word == "ok"):
-            return f"answered {operation.status} with status {word!r}"
+            return (
+                f"answered {operation.status} with status {word!r}, so whoever reads the one is told the opposite of "
+                "the other; the usual cause is a handler that always answers 200, or a body that is always the same"
+            )
+        down = [] if operation.status != 200 else _said_down(operation)
+        if down:
+            return (
+                f"answered 200 while it says itself that {', '.join(down)} is down; the usual cause is a status that "
+                "is not reckoned from the dependencies that stand beside it"
+            )
         return None
 
     return _none_wrong("contradictions", fault, ("health.read",), phase)
@@ -89,30 +115,50 @@ def answered_with(
 ) -> Checker:
     """Every operation of the selection was answered with one of the statuses (and, of refusals, one of the codes).
 
-    With `unanswered` a request without an answer is no fault, and not judged.
+    With `unanswered` a request without an answer is no fault, and not judged. Where a deployment's refusals bear no
+    codes the status alone is judged.
     """
 
-    def fault(operation: Operation) -> str | None:
+    def fault(operation: Operation, *, named: Collection[str]) -> str | None:
         if operation.status is None:
             return None if unanswered else "got no answer"
-        wrong_code = codes and operation.status >= 400 and operation.got.get("code") not in codes
+        wrong_code = named and operation.status >= 400 and operation.got.get("code") not in named
         return why_wrong if operation.status not in allowed or wrong_code else None
 
-    return _none_wrong("wrong answers", fault, kinds, phase, actor)
+    def check(history: History) -> Finding:
+        named = codes if untold(history, "codes") is None else ()
+        return _none_wrong("wrong answers", partial(fault, named=named), kinds, phase, actor)(history)
+
+    return check
 
 
-def _dishonest(operation: Operation) -> str | None:
-    """What is wrong with the refusal; None for an answer that is no refusal, or an honest one."""
+def _said_down(operation: Operation) -> list[str]:
+    """The dependencies of which the answer says itself that they are away."""
+    services = operation.got.get("services")
+    found = services.items() if isinstance(services, Mapping) else ()
+    words = {name: said.get("status") if isinstance(said, Mapping) else said for name, said in found}
+    return sorted(
+        str(name)
+        for name, word in words.items()
+        if word is False or (isinstance(word, str) and word in {"down", "unavailable", "error"})
+    )
+
+
+def _dishonest(operation: Operation, *, codes: bool = True, waits: bool = True) -> str | None:
+    """What is wrong with the refusal; None for an answer that is no refusal, or an honest one.
+
+    Without `codes` any 4xx will do, without `waits` no `Retry-After` is asked for.
+    """
     if operation.got.get("trace"):
         return "shows its insides (a stack trace)"
     status, code = operation.status, operation.got.get("code")
     if status is None or status < 400:
         return None
-    if status not in DECLARED_CODES:
+    if status not in DECLARED_CODES and (codes or status >= 500):
         return f"answers {status}, which the contract does not know"
-    if code not in DECLARED_CODES[status] and not (status == 405 and code is None):
+    if codes and code not in DECLARED_CODES[status] and not (status == 405 and code is None):
         return f"gives the code {code!r}, where one of {', '.join(sorted(DECLARED_CODES[status]))} is due"
-    if status in {429, 503} and not isinstance(operation.got.get("retry_after"), int):
+    if waits and status in {429, 503} and not isinstance(operation.got.get("retry_after"), int):
         return "does not say in Retry-After when to come back"
     return None
 

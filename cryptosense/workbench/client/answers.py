@@ -10,14 +10,6 @@ import httpx
 from cryptosense.workbench.target import CsrfProfile, TargetProfile
 
 _TRACE = re.compile(rb"Traceback \(most recent call last\)|\bat .+\.(?:js|ts):\d+:\d+|File \".+\.py\", line \d+")
-_LIMIT_HEADERS = {
-    "X-RateLimit-Limit": "limit",
-    "X-RateLimit-Remaining": "remaining",
-    "X-RateLimit-Reset": "reset",
-    "RateLimit-Policy": "ietf_policy",
-    "RateLimit": "ietf",
-    "Retry-After": "retry_after",
-}
 _NUMBERED = re.compile(r"#(\d+)$")
 
 
@@ -62,16 +54,34 @@ def facts_of(
     """
     fields = body if isinstance(body, dict) else {}
     facts: dict[str, Any] = {
-        key: response.headers[header] for header, key in _LIMIT_HEADERS.items() if header in response.headers
+        key: response.headers[header] for key, header in profile.limit_headers if header in response.headers
     }
     facts |= _numbers(facts)
-    facts["code"] = fields.get("code")
-    facts["x_cache"] = response.headers.get(profile.cache.outcome_header)
+    facts["code"] = _code(profile, fields)
+    facts["x_cache"] = _cache_outcome(profile, response)
     facts["successor"] = None if successor is None else name(successor)
     facts["trace"] = True if _TRACE.search(response.content) else None
     facts["json"] = False if response.content and body is None and "json" not in _type(response) else None
     facts |= _by_kind(kind, profile, response, fields, name)
     return {key: value for key, value in facts.items() if value is not None}
+
+
+def _code(profile: TargetProfile, fields: Mapping[str, Any]) -> Any:
+    """The refusal's code in the wire contract's words; as it stands where the profile knows no other word for it."""
+    found = dig(fields, profile.errors.code_field) if profile.errors.code_field else None
+    return profile.errors.codes.get(str(found), found)
+
+
+def _cache_outcome(profile: TargetProfile, response: httpx.Response) -> str | None:
+    """How the answer was served, in the wire contract's words; as it stands where the profile does not know the word.
+
+    A header may say more behind the word (`HIT from edge-3`): the first word counts.
+    """
+    said = response.headers.get(profile.cache.outcome_header or "")
+    if said is None:
+        return None
+    words = {theirs: ours for ours, spellings in profile.cache.outcomes.items() for theirs in spellings}
+    return words.get(said) or words.get(said.split(" ", 1)[0]) or str(said)
 
 
 def _by_kind(
@@ -87,11 +97,11 @@ def _by_kind(
             "user": str(user.get("id")) if isinstance(user, dict) else None,
         }
     if kind.startswith(("tokens", "portfolios", "insights")) and response.is_success:
-        rows = fields.get("tokens")
+        rows = dig(fields, profile.cache.rows_field)
         return {
             "version": name(response.content),
             "rows": len(rows) if isinstance(rows, list) else None,
-            "as_of": _newest(fields),
+            "as_of": _newest(fields, rows, profile.cache.stamp_field),
             "seq": _sequence(fields),
         }
     if kind in {"health.read", "ready.read"}:
@@ -118,10 +128,9 @@ def _numbers(facts: Mapping[str, Any]) -> dict[str, Any]:
     return numbers
 
 
-def _newest(fields: Mapping[str, Any]) -> float | None:
-    """The newest `last_updated` among the rows, or the `as_of` of a computed answer."""
-    rows = fields.get("tokens")
-    stamps = [row.get("last_updated") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+def _newest(fields: Mapping[str, Any], rows: Any, field: str) -> float | None:
+    """The newest stamp (`last_updated`) among the rows, or the `as_of` of a computed answer."""
+    stamps = [row.get(field) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     stamps += [part.get("as_of") for part in fields.values() if isinstance(part, dict)]
     seconds = []
     for stamp in stamps:
