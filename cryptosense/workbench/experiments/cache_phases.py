@@ -35,6 +35,8 @@ COINS = (
     "aptos",
     "near",
 )
+MORE_COINS = tuple(f"simulated-coin-{rank}" for rank in range(21, 31))
+"""Further coins of the simulated CoinGecko, so that there are thousands of different lists."""
 _READERS = 3
 _EXPIRY_SLACK = 1.15  # a lifetime may be lengthened by a tenth, so that keys do not expire together
 
@@ -93,7 +95,7 @@ class CachePhases:
 
     def _unread_lists(self) -> Iterator[tuple[str, ...]]:
         """Lists of coins, none given out again before all have been, so that the first read of each is cold."""
-        coins = self._deployment.target.profile.cache.ids if self._deployment.target.foreign else tuple(COINS)
+        coins = self._deployment.target.profile.cache.ids if self._deployment.target.foreign else COINS + MORE_COINS
         combinations = [found for size in (3, 2, 1) for found in itertools.combinations(coins, size)]
         self._draw.shuffle(combinations)
         self._different = len(combinations)
