@@ -44,6 +44,13 @@ async def test_cache_3_a_failed_fetch_is_503_and_not_tried_again_at_once(service
     assert service.provider.calls == 1
 
 
+async def test_an_answer_that_could_not_be_computed_says_that_no_cache_gave_it(service):
+    service.provider.failing = True
+    answer = await service.http.get("/api/v1/risk/bitcoin")
+    assert (answer.status_code, answer.json()["code"]) == (503, "UPSTREAM_UNAVAILABLE")
+    assert answer.headers["X-Cache"] == "miss"
+
+
 async def test_cache_3_the_last_good_value_is_served_as_stale_while_the_upstream_fails(service):
     good = await service.http.get(TOKENS)
     service.provider.failing = True

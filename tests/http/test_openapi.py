@@ -159,4 +159,4 @@ def test_generated_requests_meet_no_server_error(operation, caller, address):
 @pytest.mark.full
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_many_generated_requests_meet_no_server_error(operation, caller, address):
-    hold_to_the_document(operation, caller, address, examples=300)
+    hold_to_the_document(operation, caller, address, examples=150)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from cryptosense.errors import UpstreamError
+from cryptosense.errors import DatabaseUnavailable, UpstreamError
 from cryptosense.http.guards import Exchange, exchange_of
 from cryptosense.http.replies import Problem, RawHeader, Refusal, raw_response
 from cryptosense.services.cache import Cached, Outcome
@@ -35,7 +35,7 @@ async def answer_cached(request: Request, reading: Awaitable[Cached]) -> Respons
     exchange = exchange_of(request)
     try:
         cached = await reading
-    except UpstreamError:
+    except (UpstreamError, DatabaseUnavailable):
         _label(exchange, Outcome.MISS)
         raise
     _label(exchange, cached.outcome)
