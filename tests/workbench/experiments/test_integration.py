@@ -50,3 +50,12 @@ async def test_stories_that_were_left_out_say_so(conducted):
     left_out = judged.not_holding()
     assert "stories is csrf" in left_out["limit-overload"]
     assert "stories is csrf" in left_out["restart-tokens"]
+
+
+def test_what_looks_into_one_server_is_not_claimed_of_many():
+    single, many = (
+        {claim.id for claim in EXPERIMENT.claims(EXPERIMENT.parameters(topology=topology))}
+        for topology in ("standalone", "cluster")
+    )
+    assert many < single
+    assert {"store-driver", "outage-stop"} <= single - many
