@@ -136,6 +136,11 @@ class Recorder:
         self.phase = ""
         self._write({"format": FORMAT, "started_at": time.time(), "origin": self._origin})
 
+    @property
+    def path(self) -> Path:
+        """Where the history is written: within the experiment's folder within the run's."""
+        return self._path
+
     def now(self) -> float:
         """Seconds since the history's start."""
         return time.monotonic() - self._origin

@@ -161,9 +161,14 @@ class Caller:
     async def invalidate_tokens(self, *ids: str, instance: str | None = None) -> Reply:
         """`tokens.invalidate`: drops every cached list with one of the coins (all of them without ids)."""
         route = self.profile.cache.invalidate or Route(method="POST", path="/")
-        body = {"ids": list(ids)} if ids else {}
+        field = self.profile.cache.invalidate_field
+        body = {field: list(ids)} if ids and field else {}
         return await self.post_csrf(
-            route=route, json=body, kind="tokens.invalidate", instance=instance, sent={"ids": ",".join(ids)}
+            route=route,
+            json=body,
+            kind="tokens.invalidate",
+            instance=instance,
+            sent={"ids": ",".join(ids) if field else ""},
         )
 
     async def read_portfolios(self, identity: str | None = None, *, instance: str | None = None) -> Reply:
@@ -227,9 +232,19 @@ class Caller:
         request = self._http.build_request(
             route.method, where.rstrip("/") + route.path, json=json, content=content, headers=carried
         )
-        return await exchange(
-            self._http, request, begun, profile=self.profile, recorder=self._wire.recorder, done=self._wire.done
-        )
+        async with self._wire.room():
+            reply = await exchange(
+                self._http, request, begun, profile=self.profile, recorder=self._wire.recorder, done=self._wire.done
+            )
+        self._remember(reply, route)
+        return reply
+
+    def _remember(self, reply: Reply, route: Route) -> None:
+        """Whatever the protected request made, by whichever attack, is to be removed."""
+        if reply.operation.outcome is Outcome.OK and route.path.rstrip("/") == self.profile.csrf.protected.path:
+            identity = dig(reply.body, self.profile.csrf.remove_field)
+            if identity is not None:
+                self._wire.made(self, str(identity))
 
     async def _sign(self, kind: str, route: Route | None, instance: str | None) -> Reply:
         auth = self.profile.auth

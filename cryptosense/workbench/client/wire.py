@@ -1,6 +1,7 @@
 """The clients of one deployment: their addresses, their accounts, and what the run declares about the deployment."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cache
@@ -14,10 +15,11 @@ from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.client.addresses import addresses_available, own_addresses
 from cryptosense.workbench.client.caller import Caller, Credentials
 from cryptosense.workbench.client.exchange import Reply
+from cryptosense.workbench.client.made import Made
 from cryptosense.workbench.experiment import Progress
 from cryptosense.workbench.history import Recorder
 from cryptosense.workbench.target import Target, reveal
-from cryptosense.workbench.targets.ceilings import Meter, run_meter
+from cryptosense.workbench.targets.ceilings import run_meter
 
 
 class Wire:
@@ -33,7 +35,8 @@ class Wire:
         self._addresses: Iterator[str] | None = own_addresses() if addresses_available(target.urls) else None
         self._accounts = iter(target.profile.accounts)
         self._clients: list[httpx.AsyncClient] = []
-        self._run = uuid4().hex[:8]
+        self._made = Made(recorder.path.parent) if target.foreign else None
+        self._run = uuid4().hex[:8] if self._made is None else self._made.run
         self._meter = run_meter() if target.foreign else None
 
     @property
@@ -66,6 +69,8 @@ class Wire:
             if self._meter is not None:
                 self._meter.account()
             caller.credentials = self.new_credentials(actor)
+            if self._made is not None:
+                self._made.account(caller.credentials.email)
             reply = await self._patiently(caller.register)
         else:
             raise CouldNotStart("more accounts are needed: add [[accounts]] to the target profile")
@@ -95,6 +100,8 @@ class Wire:
         `settings` overrides by name with `_` for `.` (`csrf_grace_s=0`, `limit_max_api=100`, `limit_window_s_api=5`).
         """
         profile = self.target.profile
+        for topic, reason in profile.untold().items():
+            self.recorder.observe("untold", 1.0, topic=topic, reason=reason)
         for policy, limit in profile.limits.items():
             self._declare("limit.max", settings.pop(f"limit_max_{policy}", limit.max), phase=phase, policy=policy)
             window = settings.pop(f"limit_window_s_{policy}", limit.window_s)
@@ -110,14 +117,25 @@ class Wire:
 
     def connect(self, address: str | None) -> httpx.AsyncClient:
         """Connections of one client's own, from its address; closed with the wire."""
-        transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
+        transport = httpx.AsyncHTTPTransport(
             verify=_tls(), local_address=address, limits=httpx.Limits(max_connections=None, keepalive_expiry=30)
         )
-        if self._meter is not None:
-            transport = _Metered(transport, self._meter)
         client = httpx.AsyncClient(transport=transport, timeout=self._timeout, headers={"Accept": "application/json"})
         self._clients.append(client)
         return client
+
+    def room(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """A request's stay within what the user granted, where that is limited.
+
+        Raises:
+            CeilingReached: on entering, when waiting does not help.
+        """
+        return contextlib.nullcontext() if self._meter is None else self._meter.request()
+
+    def made(self, caller: Caller, identity: str) -> None:
+        """Remembers what a caller left on a deployment that is not ours, to be removed on leaving."""
+        if self._made is not None:
+            self._made.thing(caller, identity)
 
     def done(self) -> None:
         """Counts an exchange for the progress display."""
@@ -125,9 +143,10 @@ class Wire:
             self._progress.advance(1)
 
     def filled(self, body: Mapping[str, object]) -> dict[str, Any]:
-        """A body with every `{nonce}` replaced by a fresh word."""
+        """A body with every `{nonce}` replaced by a fresh word; on other people's systems it names the run."""
+        prefix = "" if self._made is None else f"run-{self._run}-"
         return {
-            key: value.replace("{nonce}", uuid4().hex[:12]) if isinstance(value, str) else value
+            key: value.replace("{nonce}", f"{prefix}{uuid4().hex[:12]}") if isinstance(value, str) else value
             for key, value in body.items()
         }
 
@@ -140,23 +159,12 @@ class Wire:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for client in self._clients:
-            await client.aclose()
-
-
-class _Metered(httpx.AsyncBaseTransport):
-    """Holds every request to what the user granted to a deployment that is not ours."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport, meter: Meter) -> None:
-        self._inner = inner
-        self._meter = meter
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        async with self._meter.request():
-            return await self._inner.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+        try:
+            if self._made is not None:
+                await self._made.tidy()
+        finally:
+            for client in self._clients:
+                await client.aclose()
 
 
 @cache

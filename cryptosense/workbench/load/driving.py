@@ -17,6 +17,7 @@ from cryptosense.errors import CouldNotStart, WorkbenchError
 from cryptosense.workbench.history import Operation, Outcome, Recorder
 from cryptosense.workbench.load.parts import COMPLETED, read_part
 from cryptosense.workbench.load.plan import LoadPlan
+from cryptosense.workbench.targets.ceilings import meter_environment
 from cryptosense.workbench.topology.instances import clean_environment
 from cryptosense.workbench.topology.process import ManagedProcess, kill_together, start_together
 
@@ -68,7 +69,7 @@ class GeneratorProcess(ManagedProcess):
 
     def __init__(self, folder: Path, index: int) -> None:
         command = [sys.executable, "-m", "cryptosense.workbench.load.generator", str(folder.resolve()), str(index)]
-        super().__init__(f"generator-{index}", command, folder=folder, env=clean_environment())
+        super().__init__(f"generator-{index}", command, folder=folder, env=clean_environment() | meter_environment())
         self.part = folder / f"part-{index}.jsonl"
         self.summary = folder / f"summary-{index}.json"
 

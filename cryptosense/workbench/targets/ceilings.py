@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import math
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from weakref import WeakKeyDictionary
 
 from cryptosense.errors import WorkbenchError
 
@@ -34,18 +34,20 @@ class Ceilings:
 
 
 class Meter:
-    """Holds all requests of a run to its ceilings: spaces them, and ends the run where waiting does not help.
+    """Holds all requests of a run to its ceilings: delays them, and ends the run where waiting does not help.
 
-    Requests are spaced by a virtual schedule (one slot every 1/rate seconds), so a burst is delayed and never denied.
+    No second, wherever it begins, sees more requests than the rate; within it they may come at once, because a race
+    that nobody provokes is not seen.
     """
 
     def __init__(self, ceilings: Ceilings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._ceilings = ceilings
         self._monotonic = monotonic
         self._started = monotonic()
-        self._next_slot = self._started
-        self._under_way = asyncio.Semaphore(ceilings.concurrency)
         self._accounts = 0
+        self._per = max(1.0, 1.0 / ceilings.rate)
+        self._recent: deque[float] = deque(maxlen=max(1, int(ceilings.rate * self._per)))
+        self._under_way = asyncio.Semaphore(ceilings.concurrency)
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -60,8 +62,9 @@ class Meter:
                 raise CeilingReached(
                     f"the ceiling of {self._ceilings.seconds:g} s is reached; raise it with --max-seconds"
                 )
-            slot = max(now, self._next_slot)
-            self._next_slot = slot + 1 / self._ceilings.rate
+            full = len(self._recent) == self._recent.maxlen
+            slot = max(now, self._recent[0] + self._per) if full else now
+            self._recent.append(slot)
             if slot > now:
                 await asyncio.sleep(slot - now)
             yield
@@ -87,11 +90,22 @@ def granted(environ: Mapping[str, str]) -> Ceilings | None:
     return Ceilings(**json.loads(environ.get("CRYPTOSENSE_CEILINGS") or "{}"))
 
 
-@cache
+_meters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Meter]] = WeakKeyDictionary()
+
+
 def run_meter(sharing: int = 1) -> Meter | None:
-    """The one meter of this process, whose requests are one of `sharing` equal parts; None where nothing is metered."""
+    """The one meter of the running loop, for one of `sharing` equal parts; None where nothing is metered."""
     ceilings = granted(os.environ)
     if ceilings is None:
         return None
-    part = replace(ceilings, rate=ceilings.rate / sharing, concurrency=math.ceil(ceilings.concurrency / sharing))
-    return Meter(part)
+    ours = _meters.setdefault(asyncio.get_running_loop(), {})
+    if sharing not in ours:
+        part = replace(ceilings, rate=ceilings.rate / sharing, concurrency=max(1, ceilings.concurrency // sharing))
+        ours[sharing] = Meter(part)
+    return ours[sharing]
+
+
+def meter_environment() -> dict[str, str]:
+    """What a process that loads the target on this one's behalf needs of the environment to keep to the ceilings."""
+    names = ("CRYPTOSENSE_TARGET", "CRYPTOSENSE_CEILINGS")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}

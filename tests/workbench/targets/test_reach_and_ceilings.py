@@ -7,7 +7,14 @@ from dataclasses import asdict
 import pytest
 
 from cryptosense.errors import UsageError
-from cryptosense.workbench.targets.ceilings import CeilingReached, Ceilings, Meter, granted, run_meter
+from cryptosense.workbench.targets.ceilings import (
+    CeilingReached,
+    Ceilings,
+    Meter,
+    granted,
+    meter_environment,
+    run_meter,
+)
 from cryptosense.workbench.targets.reach import refuse_public
 
 
@@ -54,13 +61,25 @@ class SteppedTime:
         return self.now
 
 
-async def test_a_burst_is_spaced_to_the_rate_and_never_denied(monkeypatch):
+async def test_no_second_sees_more_requests_than_the_rate_and_none_is_denied(monkeypatch):
     time = SteppedTime(monkeypatch)
     meter = Meter(Ceilings(rate=10, seconds=100), monotonic=time)
+    begun = []
     for _ in range(31):
         async with meter.request():
-            pass
+            begun.append(time.now)
     assert time.now == pytest.approx(3.0)
+    assert all(later - earlier >= 0.999 for earlier, later in zip(begun, begun[10:], strict=False))
+    assert begun[:10] == [0.0] * 10, "a race that nobody provokes is not seen"
+
+
+async def test_a_rate_below_one_a_second_is_kept_too(monkeypatch):
+    time = SteppedTime(monkeypatch)
+    meter = Meter(Ceilings(rate=0.5, seconds=100), monotonic=time)
+    for _ in range(3):
+        async with meter.request():
+            pass
+    assert time.now == pytest.approx(4.0)
 
 
 async def test_no_more_requests_are_under_way_than_granted():
@@ -103,11 +122,9 @@ def test_a_run_on_a_deployment_of_its_own_is_not_metered_and_one_on_a_target_is(
     assert granted({"CRYPTOSENSE_TARGET": "{}"}) == Ceilings()
 
 
-def test_processes_that_load_together_share_the_ceilings(monkeypatch):
-    run_meter.cache_clear()
+async def test_processes_that_load_together_share_the_ceilings(monkeypatch):
     monkeypatch.setenv("CRYPTOSENSE_TARGET", "{}")
     monkeypatch.setenv("CRYPTOSENSE_CEILINGS", json.dumps(asdict(Ceilings(rate=10, concurrency=5))))
-    try:
-        assert run_meter(2)._ceilings == Ceilings(rate=5, concurrency=3)
-    finally:
-        run_meter.cache_clear()
+    assert run_meter(2)._ceilings == Ceilings(rate=5, concurrency=2)
+    assert run_meter(2) is run_meter(2), "one meter for all clients of a process"
+    assert set(meter_environment()) == {"CRYPTOSENSE_TARGET", "CRYPTOSENSE_CEILINGS"}
