@@ -15,6 +15,7 @@ from cryptosense.workbench.progress import Status
 from cryptosense.workbench.run import LONGEST_S, PATIENCE_S, RunRequest
 from cryptosense.workbench.stopping import StopRequest
 from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.target import Target
 from cryptosense.workbench.targets.ceilings import Ceilings
 
 
@@ -127,7 +128,8 @@ def test_what_never_began_is_undecided_claim_by_claim(make):
 def test_somebody_elses_deployment_sees_one_experiment_at_a_time_and_what_is_left_of_the_ceilings(make, tmp_path: Path):
     running = make(a=True, b=True)
     granted = Ceilings(seconds=100, accounts=3)
-    running.request = RunRequest(
+    target = Target(urls=("http://127.0.0.1:9",), foreign=True).model_dump_json()
+    running.request = RunRequest(running.request.chosen, Surroundings(target=target, ceilings=granted))
         running.request.chosen, Surroundings(target='{"urls": ["http://127.0.0.1:9"]}', ceilings=granted)
     )
     waiting = list(running.request.chosen)
