@@ -125,13 +125,11 @@ def test_what_never_began_is_undecided_claim_by_claim(make):
     assert all(claim.verdict == "UNDECIDED" for one in saved.experiments for claim in one.claims)
 
 
-def test_somebody_elses_deployment_sees_one_experiment_at_a_time_and_what_is_left_of_the_ceilings(make, tmp_path: Path):
+def test_a_foreign_deployment_sees_one_experiment_at_a_time_and_what_is_left_of_the_ceilings(make, tmp_path: Path):
     running = make(a=True, b=True)
     granted = Ceilings(seconds=100, accounts=3)
     target = Target(urls=("http://127.0.0.1:9",), foreign=True).model_dump_json()
     running.request = RunRequest(running.request.chosen, Surroundings(target=target, ceilings=granted))
-        running.request.chosen, Surroundings(target='{"urls": ["http://127.0.0.1:9"]}', ceilings=granted)
-    )
     waiting = list(running.request.chosen)
     assert start_what_may(running, waiting, tmp_path) == ["a"]
     running.executions[0].progress.status.phase = "judging"
