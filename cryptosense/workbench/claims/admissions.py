@@ -26,6 +26,7 @@ from cryptosense.workbench.claims.reading import (
 )
 from cryptosense.workbench.history import History, Operation, SpanKind
 from cryptosense.workbench.measures.windows import surely_in_one_window
+from cryptosense.workbench.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ def overload_gets_full_limit(
 
     Windows follow each other from the client's first request. One counts when it was overloaded evenly: more requests
     than the limit were made in it, and nowhere three times the mean time passed without one, for a slot that frees
-    while nobody asks is nobody's. Such a pause can cost three slots of ten at most, hence `share`.
+    while nobody asks is nobody's. Such a pause can cost three slots of ten at most, hence `share`. Where the machine
+    was too busy for two even windows, the claim holds when nobody was denied with room, also after the first window.
     """
 
     def check(history: History) -> Finding:
@@ -196,8 +198,7 @@ def overload_gets_full_limit(
         for operations in found.budgets.values():
             counts += _window_counts(operations, window, bound)
         if len(counts) < 2:
-            reason = f"fewer than two whole windows of {window:g} s were overloaded by one client"
-            return undecided(skip_reason(history, phase) or reason, expected=bound, samples=0)
+            return _by_denials(history, found, policy, phase, kinds)
         least, starved = min(counts, key=lambda item: item[0])
         series = ", ".join(str(count) for count, _ in counts[:8])
         unit, samples = f"admitted in {window:g} s", sum(len(inside) for _, inside in counts)
@@ -247,6 +248,24 @@ def _window_counts(operations: Sequence[Operation], window: float, bound: int) -
             ]
             counts.append((len(may), inside))
     return counts
+
+
+def _by_denials(history: History, found: Asked, policy: str, phase: str | None, kinds: Sequence[str]) -> Finding:
+    """The overload judged without windows: late denials there were, and each came with the window full."""
+    limit = found.limit
+    late = [
+        operation
+        for operations in found.budgets.values()
+        for operation in filter(denied, operations)
+        if operation.invoked_at >= operations[0].invoked_at + 1.2 * limit.window_s
+    ]
+    denials = never_denied_with_room(policy, phase=phase, limit=limit, kinds=kinds)(history)
+    if late and denials.verdict is Verdict.HOLDS:
+        reason = f"the load was uneven, but each of {denials.samples} denials came when the window may have been full"
+        unit = f"admitted in {limit.window_s:g} s"
+        return acquitted(reason, expected=limit.limit, observed="full when denied", unit=unit, samples=denials.samples)
+    reason = f"fewer than two whole windows of {limit.window_s:g} s were overloaded by one client"
+    return undecided(skip_reason(history, phase) or reason, expected=limit.limit, samples=0)
 
 
 def _longest_pause(inside: Sequence[Operation], start: float, end: float) -> float:

@@ -123,12 +123,21 @@ def test_rate_2_a_single_window_is_undecided(written):
     assert written.judged(FULL).verdict is Verdict.UNDECIDED
 
 
-def test_rate_2_a_pause_in_the_load_leaves_its_window_open(written):
-    steady(written, [1, 1, 1, 0, 0])
+def paused(history, status):
+    """An even first window, then nothing, then a crowd of which nobody knows how full its window was."""
+    steady(history, [1, 1, 1, 0, 0])
     for number in range(5):
-        written.probe(18.1 + number / 5, 18.15 + number / 5, 200 if number < 2 else 429)
-    written.probe(20.5, 20.6, 200)
-    assert written.judged(FULL).verdict is Verdict.UNDECIDED
+        history.probe(18.1 + number / 5, 18.15 + number / 5, status if number < 3 else 429)
+
+
+def test_rate_2_a_pause_in_the_load_leaves_its_window_out_and_the_denials_decide(written, another):
+    paused(written, 200)
+    finding = written.judged(FULL)
+    assert (finding.verdict, finding.observed) == (Verdict.HOLDS, "full when denied")
+    starved = another()
+    paused(starved, 429)
+    assert starved.judged(FULL).verdict is Verdict.UNDECIDED
+    assert starved.judged(ROOM).verdict is Verdict.VIOLATED
 
 
 def test_rate_3_the_time_until_a_slot_frees_holds_and_the_whole_window_convicts(written, another):
