@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from cryptosense.errors import ConfigurationError, DatabaseUnavailable
-from cryptosense.services.database import Database
+from cryptosense.services.database import Database, schema
 from cryptosense.services.database.models import Base, User
 
 
@@ -151,3 +151,13 @@ async def test_postgresql_goes_through_asyncpg_however_it_is_spelled(url: str) -
     database = Database(url)
     assert database._engine.url.drivername == "postgresql+asyncpg"
     await database.aclose()
+
+
+def test_the_head_that_starts_look_for_is_the_newest_migration():
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
