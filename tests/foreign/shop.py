@@ -14,6 +14,7 @@ in scripts. Each name in FLAWS breaks one thing in the way that such services ar
     logout          the bearer goes on working
     health          says 200 although Redis is gone
     outage          a lost Redis is answered with "wrong token"
+    no-limit        nobody counts who tries to sign in
 
 Run: python shop.py PORT REDIS_URL [FLAW ...]
 """
@@ -28,9 +29,9 @@ import time
 import redis.asyncio as redis
 from aiohttp import web
 
-LIMITS = {"open": (30, 10.0), "door": (5, 10.0)}
+LIMITS = {"open": (60, 6.0), "door": (5, 10.0), "tight": (8, 3.0)}
 PRICE_SECONDS = 3.0
-UPSTREAM_SECONDS = 0.2
+UPSTREAM_SECONDS = 0.3
 
 ADMIT = """
 local now = redis.call('TIME')
@@ -86,6 +87,7 @@ class Shop:
                 web.get("/v2/baskets", self.baskets),
                 web.post("/v2/baskets", self.add_basket),
                 web.delete("/v2/baskets/{key}", self.remove_basket),
+                web.get("/v2/report", self.report),
                 web.get("/status", self.status),
                 web.get("/upstream-calls", self.upstream_calls),
             ]
@@ -104,6 +106,8 @@ class Shop:
     async def limited(self, request, name, who):
         """A refusal, or None and the headers for the answer."""
         limit, seconds = LIMITS[name]
+        if "no-limit" in self.flaws and name == "door":
+            return None, {"X-Limit": str(limit), "X-Limit-Left": str(limit - 1)}
         key, window = f"shop:limit:{name}:{who}", int(seconds * 1000)
         if "limit-race" in self.flaws:
             now = time.time() * 1000
@@ -181,7 +185,7 @@ class Shop:
         try:
             body = await request.json()
             user, word = str(body["user"]), str(body["word"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return refuse(422, "need user and word", **headers)
         key = f"shop:account:{user}"
         known = await (self.redis.set(key, word, nx=True) if new else self.redis.get(key))
@@ -272,7 +276,7 @@ class Shop:
             return refusal
         try:
             label = str((await request.json())["label"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return refuse(422, "need a label", **headers)
         key = secrets.token_hex(6)
         await self.redis.hset(f"shop:baskets:{user}", key, label)
@@ -286,6 +290,10 @@ class Shop:
             return refusal
         removed = await self.redis.hdel(f"shop:baskets:{user}", request.match_info["key"])
         return web.Response(status=204 if removed else 404, headers=headers)
+
+    async def report(self, request):
+        user, token, headers = await self.guarded(request, "tight")
+        return user if token is None else web.json_response({"report": user}, headers=headers)
 
     async def status(self, _request):
         try:

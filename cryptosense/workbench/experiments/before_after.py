@@ -64,7 +64,8 @@ class BeforeAfter:
                 if deployment.target.foreign and side == "memory":
                     _skip_memory(parameters, lab, deployment)
                     continue
-                for count in range(1, len(deployment.target.urls) + 1):
+                _skip_missing(parameters, lab, deployment, side)
+                for count in range(1, min(parameters.instances, len(deployment.target.urls)) + 1):
                     lab.progress.phase(f"{side} on {count}", expected_seconds=2)
                     await _ask(parameters, lab, deployment, side, count)
 
@@ -106,6 +107,13 @@ def _skip_memory(parameters: BeforeAfterParameters, lab: Lab, deployment: Deploy
             wire.skip(f"memory-{count} {what}", "a deployment that is not ours cannot be run with its state in memory")
 
 
+def _skip_missing(parameters: BeforeAfterParameters, lab: Lab, deployment: Deployment, side: str) -> None:
+    wire, there = Wire(deployment.target, lab.recorder), len(deployment.target.urls)
+    for count in range(there + 1, parameters.instances + 1):
+        for what in ("accounts", "csrf", "limit", "reads"):
+            wire.skip(f"{side}-{count} {what}", f"{there} addresses were named; name {count} instances with --target")
+
+
 async def _ask(parameters: BeforeAfterParameters, lab: Lab, deployment: Deployment, side: str, count: int) -> None:
     """The whole load on the first `count` instances."""
     name = f"{side}-{count}"
@@ -119,9 +127,12 @@ async def _ask(parameters: BeforeAfterParameters, lab: Lab, deployment: Deployme
         with lab.recorder.span(SpanKind.PHASE, f"{name} csrf"):
             wire.declare(f"{name} csrf")
             await asyncio.gather(*(_follow_tokens(client, parameters.posts) for client in clients))
-        with lab.recorder.span(SpanKind.PHASE, f"{name} limit"):
-            wire.declare(f"{name} limit")
-            await _spend_limit(clients[0], target.profile.limits["strict"].max, count)
+        if "strict" not in target.profile.limits:
+            wire.skip(f"{name} limit", "the limit strict is not declared: add [limits.strict] to the target profile")
+        else:
+            with lab.recorder.span(SpanKind.PHASE, f"{name} limit"):
+                wire.declare(f"{name} limit")
+                await _spend_limit(clients[0], target.profile.limits["strict"].max, count)
         with lab.recorder.span(SpanKind.PHASE, f"{name} reads"):
             wire.declare(f"{name} reads")
             await _read_everywhere(lab, deployment, wire.caller(f"{name}/reader"), parameters.lists, count)

@@ -19,9 +19,10 @@ from cryptosense.workbench.experiments.integration_clients import CLIENT_SCENARI
 from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
 from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
 from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
-from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS
+from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS, until_well
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, play_in_turn, play_together
 from cryptosense.workbench.history import History
+from cryptosense.workbench.targets.hooks import run_hook
 
 RESTART = "restart"
 """The phase of those who live through the restart; what they ask after it has the phase `restarted`."""
@@ -99,8 +100,7 @@ class Integration:
             await _tell(stage, parameters, "outage")
 
     def claims(self, parameters: IntegrationParameters) -> Sequence[Claim]:
-        del parameters
-        return [promise.claim for promise in integration_claims()]
+        return [promise.claim for promise in integration_claims(parameters.topology)]
 
     def charts(
         self, parameters: IntegrationParameters, history: History, judgements: Sequence[Judgement]
@@ -155,8 +155,12 @@ async def _restart(stage: Stage, phase: str) -> None:
     for client in clients:
         await client.fetch_csrf()
         await client.post_csrf()
-    if Capability.RESTART not in stage.deployment.capabilities or not stage.deployment.instances:
-        stage.wire.skip("restarted", "instances cannot be restarted here; give the profile a restart hook")
+    if Capability.RESTART not in stage.deployment.capabilities:
+        for left_out in (phase, "restarted", "draining"):
+            stage.wire.skip(left_out, "instances cannot be restarted here: provide [hooks] restart")
+        return
+    if stage.wire.target.foreign:
+        await _restart_by_hook(stage, clients)
         return
     chosen = stage.deployment.instances[0]
     async with _traffic(clients, [url for url in stage.urls if url != chosen.url]):
@@ -168,6 +172,21 @@ async def _restart(stage: Stage, phase: str) -> None:
         for client in clients:
             await client.use_session(instance=chosen.url)
             await client.post_csrf(instance=chosen.url)
+
+
+async def _restart_by_hook(stage: Stage, clients: Sequence[Caller]) -> None:
+    """The owner's command restarts an instance. Behind one address, a load balancer's, the clients go on meanwhile."""
+    stage.wire.skip("draining", "how a process ends can be seen only of one that the run started")
+    async with _traffic(clients, stage.urls if len(stage.urls) == 1 else ()):
+        await run_hook(stage.wire.target.profile.hooks.restart or "false")
+        await until_well(stage, stage.urls)
+    for client in clients:
+        client.phase = "restarted"
+    stage.wire.declare("restarted")
+    for url in stage.urls * 2:
+        for client in clients:
+            await client.use_session(instance=url)
+            await client.post_csrf(instance=url)
 
 
 async def _end_and_start(stage: Stage, chosen: Instance) -> None:

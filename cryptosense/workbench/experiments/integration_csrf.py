@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_route
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_grace, needs_route
 from cryptosense.workbench.target import Route
 
 _LOGOUT = needs_route("logout", lambda stage: stage.wire.target.profile.auth.logout)
@@ -128,7 +128,7 @@ async def _spent_refresh(stage: Stage, phase: str) -> None:
 
 CSRF_SCENARIOS = (
     Scenario("csrf follow", _follow),
-    Scenario("csrf tabs", _tabs),
+    Scenario("csrf tabs", _tabs, (needs_grace,)),
     Scenario("csrf replay", _replay),
     Scenario("csrf fetch", _fetch),
     Scenario("csrf without", _without),

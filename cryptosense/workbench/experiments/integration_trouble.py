@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cryptosense.workbench.deployment import Capability, StoreKind
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs
 from cryptosense.workbench.history import SpanKind
+from cryptosense.workbench.targets.hooks import run_hook
 
 OUTAGE, HEALED = "outage", "healed"
 _PAIRS = tuple(itertools.combinations(("uniswap", "aptos", "near", "polkadot", "ripple", "tether"), 2))
@@ -42,18 +43,61 @@ async def _outage(stage: Stage, phase: str) -> None:
 
 async def _steady_again(stage: Stage, urls: Sequence[str]) -> None:
     """Once an instance says that it is well (nobody waits for more than some seconds), a new client signs up and in."""
-    visitor = stage.guest("healing", "visitor")
-    for _ in range(50):
-        answers = [(await visitor.health(instance=url)).status for url in urls]
-        if set(answers) <= {200}:
-            break
-        await asyncio.sleep(0.1)
+    await until_well(stage, urls)
     client = stage.guest(HEALED, "s0")
     client.credentials = stage.wire.new_credentials(client.actor)
     for url in urls:
         await (client.register if client.credentials.bearer is None else client.use_session)(instance=url)
         await client.fetch_csrf(instance=url)
         await client.post_csrf(instance=url)
+
+
+async def _outage_by_hook(stage: Stage, phase: str) -> None:
+    """The same on a deployment that is not ours, whose owner's commands take the store away and bring it back."""
+    hooks = stage.wire.target.profile.hooks
+    client = await stage.account("before the outage", "s0")
+    await client.fetch_csrf()
+    client.phase = phase
+    reader, visitor = stage.guest(phase, "reader"), stage.guest("health in the outage", "visitor")
+    stage.lab.progress.fault("store taken away")
+    with stage.lab.recorder.span(SpanKind.FAULT, "hook", label="store taken away"):
+        try:
+            await run_hook(hooks.fault[OUTAGE])
+            for url in stage.urls * 2:
+                await client.post_csrf(instance=url)
+                await reader.read_tokens(*reader.profile.cache.ids, instance=url)
+                await visitor.health(instance=url)
+        finally:
+            await run_hook(hooks.heal[OUTAGE])
+    stage.lab.progress.fault(None)
+    await until_well(stage, stage.urls)
+    newcomer = await stage.account(HEALED, "s0")
+    for url in stage.urls:
+        await newcomer.fetch_csrf(instance=url)
+        await newcomer.post_csrf(instance=url)
+
+
+async def until_well(stage: Stage, urls: Sequence[str]) -> None:
+    """Until every address says that it is well; nobody waits for more than some seconds."""
+    visitor = stage.guest("healing", "visitor")
+    for _ in range(50):
+        answers = [(await visitor.health(instance=url)).status for url in urls]
+        if set(answers) <= {200}:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _play(stage: Stage, phase: str) -> None:
+    await (_outage_by_hook if stage.wire.target.foreign else _outage)(stage, phase)
+
+
+def _may_fail(stage: Stage) -> str | None:
+    if not stage.wire.target.foreign:
+        return _FAULTS(stage) or _single(stage)
+    hooks = stage.wire.target.profile.hooks
+    if OUTAGE in hooks.fault and OUTAGE in hooks.heal:
+        return None
+    return "provide [hooks.fault] outage and [hooks.heal] outage, commands that take the store away and bring it back"
 
 
 def _single(stage: Stage) -> str | None:
@@ -64,4 +108,4 @@ def _single(stage: Stage) -> str | None:
 
 
 _FAULTS = needs(Capability.FAULTS, "nothing may be done to this store: it is not the run's own")
-TROUBLE_SCENARIOS = (Scenario(OUTAGE, _outage, (_FAULTS, _single)),)
+TROUBLE_SCENARIOS = (Scenario(OUTAGE, _play, (_may_fail,)),)

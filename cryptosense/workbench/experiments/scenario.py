@@ -9,6 +9,7 @@ from cryptosense.workbench.client import Caller, Wire
 from cryptosense.workbench.deployment import Capability, Deployment
 from cryptosense.workbench.experiment import Lab
 from cryptosense.workbench.target import LimitProfile
+from cryptosense.workbench.targets.ceilings import CeilingReached
 
 LONGEST_WINDOW_S = 30.0
 """A limit with a longer window is not waited out within a run."""
@@ -71,7 +72,7 @@ async def _play(stage: Stage, scenario: Scenario) -> None:
         stage.wire.declare(scenario.name)
         try:
             await scenario.play(stage, scenario.name)
-        except CouldNotStart as error:
+        except (CouldNotStart, CeilingReached) as error:
             reason = str(error)
     if reason is not None:
         stage.wire.skip(scenario.name, reason)
@@ -101,6 +102,20 @@ def needs_limit(policy: str, *, waited_out: bool = False) -> Need:
         return None
 
     return need
+
+
+def needs_grace(stage: Stage) -> str | None:
+    """A replaced token must be declared to stay good for a while."""
+    if stage.wire.target.profile.csrf.grace_s > 0:
+        return None
+    return "no grace is declared ([csrf] grace_s = 0): two tabs that act at the same time are not promised to pass"
+
+
+def needs_same_site(stage: Stage) -> str | None:
+    """The deployment must claim to refuse the requests of other sites' pages."""
+    if stage.wire.target.profile.csrf.other_sites == "refused":
+        return None
+    return "the target profile says that other sites' pages are not told apart ([csrf] other_sites)"
 
 
 def needs(capability: Capability, provide: str) -> Need:

@@ -22,6 +22,10 @@ def _ours(stage: Stage) -> str | None:
     return "TRUSTED_PROXIES cannot be set on a deployment that is not ours" if stage.wire.target.foreign else None
 
 
+def _skewed(stage: Stage) -> str | None:
+    return "the clocks of instances that are not ours cannot be set" if stage.wire.target.foreign else None
+
+
 async def _spoofed(stage: Stage, phase: str) -> None:
     """One address that says each time that it is another."""
     attacker = stage.guest(phase, "attacker")
@@ -163,5 +167,5 @@ IDENTITY_ATTACKS = (
         _others_portfolio,
         (needs_route("portfolios", lambda stage: not stage.wire.target.foreign),),
     ),
-    Scenario("clocks apart", _clocks, (needs_limit("strict"),)),
+    Scenario("clocks apart", _clocks, (needs_limit("strict"), _skewed)),
 )

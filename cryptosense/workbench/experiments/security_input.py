@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from cryptosense.workbench.client import Caller
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_route
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_route, needs_same_site
 from cryptosense.workbench.target import Route
 
 _FOREIGN_PAGES = (
@@ -31,6 +31,7 @@ _NAMES = (
     "\U0001f911" * 50,
 )
 _INVALIDATE = needs_route("invalidation", lambda stage: stage.wire.target.profile.cache.invalidate)
+_BY_NAME = needs_route("invalidation by name", lambda stage: stage.wire.target.profile.cache.invalidate_field)
 
 
 async def _cross_site(stage: Stage, phase: str) -> None:
@@ -54,15 +55,16 @@ async def _protected_paths(stage: Stage, phase: str) -> None:
     """Spellings of a protected path, without a token."""
     client = await stage.account(phase, "alice")
     base = client.profile.csrf.protected
-    body = {"name": "variant", "holdings": []}
+    body = stage.wire.filled(client.profile.csrf.protected_body)
     for path in _spellings(base.path):
         await client.ask("attack", Route(method=base.method, path=path), json=body)
     for method in ("post", "PATCH", "PUT", "DELETE"):
         await client.ask("attack", Route(method=method, path=base.path), json=body)
     for header in ("X-HTTP-Method-Override", "X-Method-Override"):
         await client.ask("attack", base, json=body, headers={header: "GET"})
-    for prefix in ("/api/v1/auth/login/..", "/api/v1/auth/%2e%2e"):
-        await client.ask("attack", Route(method=base.method, path=f"{prefix}/portfolios"), json=body)
+    folder, _, last = base.path.rpartition("/")
+    for prefix in (f"{folder}/auth/login/..", f"{folder}/auth/%2e%2e"):
+        await client.ask("attack", Route(method=base.method, path=f"{prefix}/{last}"), json=body)
 
 
 async def _exempt_paths(stage: Stage, phase: str) -> None:
@@ -113,7 +115,7 @@ async def _names(stage: Stage, phase: str) -> None:
         await reader.read_tokens(*coins)
     await _ask_by_name(client)
     for name in _NAMES:
-        body = {"ids": [name]}
+        body = {client.profile.cache.invalidate_field: [name]}
         route = client.profile.cache.invalidate or Route(method="POST", path="/")
         await client.post_csrf(route=route, json=body, kind="attack")
     for url in stage.urls:
@@ -156,13 +158,13 @@ async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
 
 _JSON = {"Content-Type": "application/json"}
 INPUT_ATTACKS = (
-    Scenario("cross-site request", _cross_site),
-    Scenario("cross-site fetch", _cross_site_fetch),
+    Scenario("cross-site request", _cross_site, (needs_same_site,)),
+    Scenario("cross-site fetch", _cross_site_fetch, (needs_same_site,)),
     Scenario("protected paths", _protected_paths),
     Scenario(
         "exempt paths", _exempt_paths, (needs_route("login", lambda stage: stage.wire.target.profile.auth.login),)
     ),
     Scenario("oversize", _oversize),
     Scenario("malformed", _malformed),
-    Scenario("names as patterns", _names, (_INVALIDATE,)),
+    Scenario("names as patterns", _names, (_INVALIDATE, _BY_NAME)),
 )
