@@ -52,8 +52,10 @@ def translated(error: RedisError, key: str) -> StateError:
 
 
 def is_demotion(error: ResponseError) -> bool:
-    """Whether the server says that it is no primary (any more)."""
-    return isinstance(error, _DEMOTED) or str(error).startswith(("READONLY", "MASTERDOWN"))
+    """Whether the server says that it is no primary any more, or has lost its replicas, as one does that was demoted
+    and has not heard of it yet: Sentinel leaves it a primary for about ten seconds.
+    """
+    return isinstance(error, _DEMOTED) or str(error).startswith(("READONLY", "MASTERDOWN", "NOREPLICAS"))
 
 
 def described(error: BaseException) -> str:
