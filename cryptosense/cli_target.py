@@ -75,11 +75,9 @@ def named_target(urls: Sequence[str], profile: Path | None, *, allow_public: boo
     from cryptosense.workbench.targets.reach import refuse_public
 
     refuse_public(urls, allow_public=allow_public)
-    return Target(
-        urls=tuple(url.rstrip("/") for url in urls),
-        profile=load_profile(profile) if profile else TargetProfile(),
-        foreign=True,
-    )
+    found = load_profile(profile) if profile else TargetProfile()
+    found.require_secrets()
+    return Target(urls=tuple(url.rstrip("/") for url in urls), profile=found, foreign=True)
 
 
 def agreed_ceilings(named: "Target", wanted: Mapping[str, float | None], *, yes: bool) -> "Ceilings":

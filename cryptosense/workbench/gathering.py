@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,14 @@ def describe_target(surroundings: Surroundings) -> dict[str, Any]:
         from cryptosense.workbench.target import Target  # noqa: PLC0415
 
         target = Target.model_validate_json(surroundings.target)
-        return {"kind": "foreign", "urls": [redacted(url) for url in target.urls]}
+        return {
+            "kind": "foreign",
+            "urls": [redacted(url) for url in target.urls],
+            "calibration": (
+                "controls do not run against a deployment that is not ours; the claims were calibrated on this "
+                f"project's own flawed services, version {version('cryptosense')}"
+            ),
+        }
     if surroundings.redis_url:
         return {"kind": "reference", "store": "given", "redis": redacted(surroundings.redis_url)}
     return {"kind": "reference", "store": "embedded"}

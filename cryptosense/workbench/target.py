@@ -197,6 +197,17 @@ class TargetProfile(_Part):
     accounts: tuple[Account, ...] = ()
     hooks: Hooks = Hooks()
 
+    def require_secrets(self) -> None:
+        """Looks whether all that accounts refer to is there, before anything is sent.
+
+        Raises:
+            UsageError: an environment variable is not set; names it.
+        """
+        for account in self.accounts:
+            for value in (account.email, account.password, account.bearer):
+                if value is not None:
+                    reveal(value)
+
     def untold(self) -> dict[str, str]:
         """What a client of this deployment is not told, and so cannot be judged: topic and what to provide."""
         found = {

@@ -21,6 +21,7 @@ Run: python shop.py PORT REDIS_URL [FLAW ...]
 
 import asyncio
 import json
+import logging
 import math
 import secrets
 import sys
@@ -117,13 +118,14 @@ class Shop:
             if admitted:
                 await asyncio.sleep(0.005)
                 await self.redis.zadd(key, {secrets.token_hex(8): now})
-            left, wait = max(0, limit - used - 1), window
+            left, wait = max(0, limit - used - 1), await self.until_oldest_leaves(key, now, window)
         elif "limit-denied" in self.flaws:
             now = time.time() * 1000
             pipe = self.redis.pipeline()
             pipe.zremrangebyscore(key, "-inf", now - window).zadd(key, {secrets.token_hex(8): now}).zcard(key)
             used = (await pipe.execute())[2]
-            admitted, left, wait = used <= limit, max(0, limit - used), window
+            admitted, left = used <= limit, max(0, limit - used)
+            wait = await self.until_oldest_leaves(key, now, window)
         else:
             admitted, left, wait = await self.admit(keys=[key], args=[limit, window, secrets.token_hex(8)])
         headers = {"X-Limit": str(limit), "X-Limit-Left": str(left)}
@@ -131,6 +133,10 @@ class Shop:
             return None, headers
         seconds_left = seconds if "retry-after" in self.flaws else math.ceil(float(wait) / 1000)
         return refuse(429, "too many", **headers, **{"Retry-After": str(int(seconds_left))}), headers
+
+    async def until_oldest_leaves(self, key, now, window):
+        oldest = await self.redis.zrange(key, 0, 0, withscores=True)
+        return max(1, oldest[0][1] + window - now) if oldest else 1
 
     def address(self, request):
         forwarded = request.headers.get("X-Forwarded-For", "")
@@ -309,4 +315,5 @@ class Shop:
 
 if __name__ == "__main__":
     port, url, *flaws = sys.argv[1:]
+    logging.basicConfig()
     web.run_app(Shop(url, flaws).app(), host="127.0.0.1", port=int(port), print=None)

@@ -91,8 +91,7 @@ def never_above_limit(
         if len(most) > bound:
             reason = (
                 f"{len(most)} requests of {most[0].actor} passed within {window:g} s, where {bound} may, from "
-                f"{told(most[0])} to {told(most[-1])}; the usual causes are a count that is read and written in two "
-                "steps, a count in each instance's own memory, or the caller's clock"
+                f"{told(most[0])} to {told(most[-1])}; {_usual_cause(found)}"
             )
             unit = f"admitted in {window:g} s"
             return convicted(
@@ -103,9 +102,9 @@ def never_above_limit(
                 unit=unit,
                 samples=found.samples,
             )
-        if len(most) < bound and not any(map(denied, _all(found))):
+        if not any(map(denied, _all(found))):
             return undecided(
-                f"the limit was never reached: at most {len(most)} of {bound} in a window",
+                f"nobody asked for more than the limit: at most {len(most)} of {bound} in a window, and no denial",
                 expected=bound,
                 samples=found.samples,
             )
@@ -114,6 +113,23 @@ def never_above_limit(
         return acquitted(reason, expected=bound, observed=len(most), unit=unit, samples=found.samples)
 
     return check
+
+
+def _usual_cause(found: Asked) -> str:
+    """What lets too many through, in an owner's words, by what was asked and whether anybody was denied."""
+    requests = _all(found)
+    if any(request.sent.get("claimed_address") for request in requests):
+        return (
+            "each request said in X-Forwarded-For and its like that it came from another address, and was believed; "
+            "the usual cause is that the leftmost entry is taken, which the client writes, and not the one that the "
+            "last trusted proxy appended"
+        )
+    if not any(map(denied, requests)):
+        return "nobody was denied at all; the usual cause is that no limit guards this route, or one that fails open"
+    return (
+        "the usual causes are a count that is read and written in two steps, so that requests which come at once all "
+        "see room, a count in each instance's own memory, or the caller's clock"
+    )
 
 
 def fullest_window(operations: Sequence[Operation], window_s: float) -> list[Operation]:

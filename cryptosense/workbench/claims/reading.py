@@ -56,7 +56,7 @@ def declared(history: History, name: str, **labels: str) -> float | None:
 def skip_reason(history: History, phase: str | None) -> str | None:
     """Why the scenario was not carried out, or None where it was. A phase `x y` belongs to the scenario `x` too."""
     skipped = history.observations("skipped")
-    found = [item for item in skipped if phase is None or item.labels.get("phase") == phase] or [
+    found = [item for item in skipped if item.labels.get("phase") == phase] or [
         item for item in skipped if str(phase).startswith(f"{item.labels.get('phase')} ")
     ]
     return found[0].labels.get("reason", "not carried out") if found else None

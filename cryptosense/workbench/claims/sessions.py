@@ -12,8 +12,11 @@ _OPENING = {"auth.register", "auth.login", "auth.refresh"}
 _CARRYING = ("session.use", "csrf", "portfolios", "limit.probe", "auth.logout")
 
 
-def sessions_live_on(*, phase: str | None = None, actor: str | None = None) -> Checker:
-    """No 401 for a session that was opened and not ended: not on another instance, not after a restart."""
+def sessions_live_on(*, phase: str | None = None, actor: str | None = None, used_in: str | None = None) -> Checker:
+    """No 401 for a session that was opened and not ended: not on another instance, not after a restart.
+
+    With `used_in` only what was asked in that phase is judged, of sessions opened whenever.
+    """
 
     def check(history: History) -> Finding:
         judged, lost = 0, list[tuple[Operation, Operation]]()
@@ -25,12 +28,14 @@ def sessions_live_on(*, phase: str | None = None, actor: str | None = None) -> C
                 continue
             for use in asked:
                 alive = opened.completed_at <= use.invoked_at and (ended is None or use.completed_at < ended.invoked_at)
-                if alive and use.kind not in _OPENING and use.status is not None and not use.sent.get("dead"):
+                asked_there = used_in is None or use.phase == used_in
+                answered = use.status is not None and not use.sent.get("dead")
+                if alive and asked_there and answered and use.kind not in _OPENING:
                     judged += 1
                     if use.status == 401:
                         lost.append((opened, use))
         if not judged:
-            return nothing_to_judge(history, phase, "request of a signed-in session", expected=0)
+            return nothing_to_judge(history, used_in or phase, "request of a signed-in session", expected=0)
         if lost:
             opened, use = lost[0]
             reason = (
@@ -57,9 +62,10 @@ def logout_ends_the_session(*, phase: str | None = None, actor: str | None = Non
             if ended is None:
                 continue
             for use in asked:
-                if use.invoked_at >= ended.completed_at and use.status is not None and use.status < 500:
+                told_by_limiter = use.status == 429  # which says nothing about the session
+                if use.invoked_at >= ended.completed_at and use.status and use.status < 500 and not told_by_limiter:
                     judged += 1
-                    if use.status not in {401, 403, 429}:
+                    if use.status not in {401, 403}:
                         alive.append((ended, use))
         if not judged:
             return nothing_to_judge(history, phase, "request after a logout", expected=0)

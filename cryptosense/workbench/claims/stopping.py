@@ -15,7 +15,9 @@ def stops_gracefully(*, phase: str | None, within_s: float, redis: str = "up") -
     def check(history: History) -> Finding:
         codes, seconds = (history.observations(name, redis=redis) for name in ("exit.code", "exit.seconds"))
         if not codes or not seconds:
-            return undecided(skip_reason(history, None) or "no instance was stopped", expected=0, unit="exit code")
+            return undecided(
+                skip_reason(history, phase) or "no instance of the run was stopped", expected=0, unit="exit code"
+            )
         code, took = int(codes[-1].value), max(reading.value for reading in seconds)
         wrong = [int(reading.value) for reading in codes if reading.value != 0]
         samples = len(codes)

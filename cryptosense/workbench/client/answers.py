@@ -54,7 +54,7 @@ def facts_of(
     """
     fields = body if isinstance(body, dict) else {}
     facts: dict[str, Any] = {
-        key: response.headers[header] for key, header in profile.limit_headers if header in response.headers
+        key: response.headers[header] for key, header in profile.limit_headers if header and header in response.headers
     }
     facts |= _numbers(facts)
     facts["code"] = _code(profile, fields)

@@ -151,14 +151,14 @@ async def _health(stage: Stage, phase: str) -> None:
 
 async def _restart(stage: Stage, phase: str) -> None:
     """Clients whose sessions and tokens are older than the restart, and who go on through it and on the new process."""
-    clients = [await stage.account(phase, f"s{number}") for number in range(2)]
-    for client in clients:
-        await client.fetch_csrf()
-        await client.post_csrf()
     if Capability.RESTART not in stage.deployment.capabilities:
         for left_out in (phase, "restarted", "draining"):
             stage.wire.skip(left_out, "instances cannot be restarted here: provide [hooks] restart")
         return
+    clients = [await stage.account(phase, f"s{number}") for number in range(2)]
+    for client in clients:
+        await client.fetch_csrf()
+        await client.post_csrf()
     if stage.wire.target.foreign:
         await _restart_by_hook(stage, clients)
         return

@@ -32,7 +32,7 @@ async def _spoofed(stage: Stage, phase: str) -> None:
     for number in range(3 * stage.limit("auth").max):
         address = f"198.51.100.{number + 1}"
         headers = dict.fromkeys(_FORWARDING, address) | {"Forwarded": f"for={address}"}
-        await attacker.probe("auth", headers=headers)
+        await attacker.probe("auth", headers=headers, sent={"claimed_address": address})
 
 
 async def _victim(stage: Stage, phase: str) -> None:

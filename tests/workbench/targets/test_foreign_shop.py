@@ -1,0 +1,160 @@
+"""A service that this project did not write, on another framework and other paths, judged through its owner's profile.
+
+`tests/foreign/shop.py` is that service: sound behind nginx, and flawed by name in the ways such services usually are.
+"""
+
+import asyncio
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from cryptosense.workbench.target import Account
+from cryptosense.workbench.verdicts import Verdict
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+
+MEANT = {
+    "form-token": ("csrf-replay", "accepted"),
+    "no-successor": ("csrf-successor", "brought no successor"),
+    "limit-race": ("limit-address", "may, from"),
+    "limit-denied": ("limit-overload", "denied requests count"),
+    "retry-after": ("limit-retry-after", "the whole window"),
+    "stampede": ("cache-stampede", "upstream calls"),
+    "stale-drop": ("cache-raced", "still showed what was fetched before it"),
+    "logout": ("session-logout", "the session still lives"),
+    "health": ("health-truth", "answered 200 with status 'unavailable'"),
+    "outage": ("outage-honest", "the user is told a lie"),
+    "no-limit": ("limit-address", "nobody was denied"),
+}
+"""Each flaw, the claim meant for it, and the plain words in which its owner is told."""
+
+FORMS = (
+    ("form-token", "limit-race", "stampede", "logout", "health"),
+    ("no-successor", "limit-denied", "stale-drop", "no-limit"),
+    ("retry-after", "outage"),
+)
+"""Flaws that do not hide one another, so that a few runs show all."""
+
+
+@pytest.mark.usefixtures("granted", "nginx")
+async def test_a_sound_stranger_behind_a_load_balancer_is_found_guilty_of_nothing(tmp_path, running_shop, conduct):
+    async with (
+        running_shop(tmp_path / "one", instances=2, balanced=True) as shop,
+        running_shop(tmp_path / "two", instances=2, balanced=True) as attacked,
+    ):
+        integration, security = await asyncio.gather(
+            conduct("integration", shop.target(), tmp_path / "one"),
+            conduct("security", attacked.target(), tmp_path / "two"),
+        )
+    for claims in (integration, security):
+        guilty = {name: claim.reason for name, claim in claims.items() if claim.verdict is Verdict.VIOLATED}
+        assert not guilty
+        assert all(claim.reason for claim in claims.values() if claim.verdict is Verdict.UNDECIDED)
+    meant = {claim for flaw, (claim, _) in MEANT.items()}
+    assert {name for name in meant if integration[name].verdict is not Verdict.HOLDS} == set()
+    assert security["spoofed-address"].verdict is Verdict.HOLDS
+    assert "[csrf] grace_s = 0" in integration["csrf-tabs"].reason
+    assert "[limit_headers] reset" in integration["limit-headers-api"].reason
+    assert "[hooks] restart" in integration["restart-sessions"].reason
+    assert "[errors] code_field" in integration["honest-refusals"].reason
+
+
+@pytest.mark.usefixtures("granted")
+async def test_each_usual_flaw_is_convicted_by_the_claim_meant_for_it_in_plain_words(tmp_path, running_shop, conduct):
+    async def judged(flaws):
+        folder = tmp_path / flaws[0]
+        async with running_shop(folder, *flaws) as shop:
+            return await conduct("integration", shop.target(), folder)
+
+    for flaws, claims in zip(FORMS, await asyncio.gather(*map(judged, FORMS)), strict=True):
+        for flaw in flaws:
+            claim, words = MEANT[flaw]
+            assert claims[claim].verdict is Verdict.VIOLATED, (flaw, claims[claim].reason)
+            assert words in claims[claim].reason, flaw
+            assert claims[claim].evidence, "the convicting requests are named"
+
+
+@pytest.mark.usefixtures("granted")
+async def test_a_believed_x_forwarded_for_is_convicted(tmp_path, running_shop, conduct):
+    async with running_shop(tmp_path, "limit-spoof") as shop:
+        claims = await conduct("security", shop.target(), tmp_path)
+    assert claims["spoofed-address"].verdict is Verdict.VIOLATED
+    assert "X-Forwarded-For" in claims["spoofed-address"].reason
+
+
+@pytest.mark.usefixtures("granted")
+async def test_without_a_call_counter_differing_stamps_convict_and_equal_do_not_acquit(tmp_path, running_shop, conduct):
+    async def stampede(*flaws):
+        folder = tmp_path / "-".join(flaws or ("sound",))
+        async with running_shop(folder, *flaws) as shop:
+            profile = shop.target().profile
+            target = shop.target(upstream=profile.upstream.model_copy(update={"calls_url": None}))
+            return (await conduct("integration", target, folder, stories="caches"))["cache-stampede"]
+
+    sound, flawed = await asyncio.gather(stampede(), stampede("stampede"))
+    assert flawed.verdict is Verdict.VIOLATED
+    assert sound.verdict is Verdict.UNDECIDED
+    assert "calls_url" in sound.reason
+
+
+@pytest.mark.usefixtures("granted")
+async def test_what_a_run_made_carries_its_name_and_is_removed_or_listed(tmp_path, running_shop, conduct):
+    async with running_shop(tmp_path) as shop:
+        await conduct("integration", shop.target(), tmp_path, stories="csrf")
+    created = json.loads((tmp_path / "run-7" / "integration" / "created.json").read_text())
+    assert created["run"] == "run-7"
+    assert created["accounts"]
+    assert all("run-run-7" in account for account in created["accounts"])
+    assert len(created["removed"]) > 20
+    assert created["left"] == []
+
+
+async def test_ready_accounts_are_used_and_their_secrets_reach_no_file(tmp_path, running_shop):
+    secret = {"SHOP_WORD": "open-sesame-8861", "SHOP_USER": "walrus-7712"}
+    async with running_shop(tmp_path) as shop:
+        await _sign_up(shop.instances[0], secret)
+        profile = shop.description + "".join(
+            '\n[[accounts]]\nemail = "env:SHOP_USER"\npassword = "env:SHOP_WORD"\n' for _ in range(4)
+        )
+        (tmp_path / "target.toml").write_text(profile)
+        done = await asyncio.to_thread(_validate, tmp_path, shop.instances[0], secret)
+    assert done.returncode in {0, 1, 3}, done.stderr
+    reports = tmp_path / "reports"
+    files = [file for file in reports.rglob("*") if file.is_file()]
+    assert any(file.name == "index.html" for file in files)
+    told = [file for file in files for word in secret.values() if word.encode() in _plain(file)]
+    assert not told
+    assert all(word not in done.stdout + done.stderr for word in secret.values())
+    results = json.loads(next(reports.glob("*/results.json")).read_text())
+    assert results["target"]["kind"] == "foreign"
+    assert "controls" in results["target"]["calibration"]
+
+
+def test_ready_accounts_may_be_bearers():
+    assert Account(bearer="env:SHOP_BEARER").bearer == "env:SHOP_BEARER"
+
+
+async def _sign_up(url, secret):
+    async with httpx.AsyncClient() as client:
+        body = {"user": secret["SHOP_USER"], "word": secret["SHOP_WORD"]}
+        assert (await client.post(f"{url}/v2/accounts", json=body)).status_code == 201
+
+
+def _validate(folder, url, secret):
+    """The whole of it, as an owner would run it."""
+    command = [sys.executable, "-m", "cryptosense", "validate", "before_after", "--target", url, "--yes"]
+    command += ["--target-profile", str(folder / "target.toml"), "--out", str(folder / "reports")]
+    command += ["--max-rate", "300", "-p", "before_after.sessions=2"]
+    return subprocess.run(
+        command, env={**os.environ, **secret}, capture_output=True, text=True, timeout=150, check=False
+    )
+
+
+def _plain(file):
+    content = file.read_bytes()
+    return gzip.decompress(content) if file.suffix == ".gz" else content
