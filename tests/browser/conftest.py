@@ -19,9 +19,12 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    """A headless browser for the whole session; skips where there is none."""
+    """A headless browser for one file; skips where there is none.
+
+    Playwright's event loop counts as running until it is stopped, and no asyncio test of the same worker could run.
+    """
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("not installed: chromium")
