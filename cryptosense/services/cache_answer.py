@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, cast
 
@@ -56,6 +56,8 @@ class Cached:
     `kind`: a VALUE; NULL, where the upstream said that there is nothing; NEGATIVE, where the fetch failed and `body` is
     empty. `body` is JSON as it goes on the wire, in `encoding`. `retry_after_s`: for NEGATIVE, whole seconds until a
     fetch is tried again.
+
+    An answer that is kept is unpacked once, however often it is asked for without its coding.
     """
 
     outcome: Outcome
@@ -63,10 +65,17 @@ class Cached:
     body: bytes
     encoding: Encoding
     retry_after_s: int | None = None
+    _unpacked: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def plain(self) -> bytes:
         """The body without its content coding."""
-        return gzip.decompress(self.body) if self.encoding == "gzip" else self.body
+        if self.encoding == "identity":
+            return self.body
+        unpacked = self._unpacked
+        if unpacked is None:
+            unpacked = gzip.decompress(self.body)
+            object.__setattr__(self, "_unpacked", unpacked)
+        return unpacked
 
     def required(self) -> Any:
         """The decoded JSON, for callers that need it to go on.

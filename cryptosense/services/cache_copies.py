@@ -25,7 +25,7 @@ class Copies:
     def __init__(self, clock: Clock, local_bytes: int) -> None:
         self._clock = clock
         self._copies: LRUCache[CacheKey, _Copy] = LRUCache(
-            maxsize=max(1, local_bytes), getsizeof=lambda copy: len(copy.entry.body) + _OVERHEAD_BYTES
+            maxsize=max(1, local_bytes), getsizeof=lambda copy: _size(copy.entry)
         )
 
     def version(self, key: CacheKey) -> str | None:
@@ -37,7 +37,7 @@ class Copies:
         """Remembers what the state has just given or taken."""
         now = self._clock.monotonic()
         copy = _Copy(entry, served(entry), now, now + entry.fresh_ms / 1000)
-        if len(entry.body) + _OVERHEAD_BYTES <= self._copies.maxsize:
+        if _size(entry) <= self._copies.maxsize:
             self._copies[key] = copy
 
     def confirmed(self, key: CacheKey, version: str | None, fresh_ms: int) -> Entry | None:
@@ -82,3 +82,9 @@ class Copies:
 
     def drop(self, key: CacheKey) -> None:
         self._copies.pop(key, None)
+
+
+def _size(entry: Entry) -> int:
+    """What a copy takes, unpacked body included: gzip ends with that body's length (RFC 1952, ISIZE)."""
+    unpacked = int.from_bytes(entry.body[-4:], "little") if entry.encoding == "gzip" else 0
+    return len(entry.body) + unpacked + _OVERHEAD_BYTES
