@@ -10,12 +10,14 @@ from math import floor
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.latency import served
-from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge
+from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, told
 from cryptosense.workbench.history import History, Observation, Operation, Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
 PLAN_TTL_S = 30.0
 """The plan's cache lifetime, by which its two calls a minute are reckoned."""
+
+_UNFETCHED = "by its count nothing was fetched at all: what was read was cached before, or the count does not move"
 
 
 def phases(history: History, name: str) -> list[Span]:
@@ -36,7 +38,7 @@ def increase(history: History, counter: str, span: Span) -> float | None:
 
 
 def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.calls") -> Checker:
-    """Checks that each phase of that name costs one upstream call.
+    """Checks that each phase of that name costs one upstream call, and that nobody who waits for it goes empty-handed.
 
     In each many callers miss one key together, or go on asking for it while it expires.
     Where the upstream cannot be counted, callers that were given differing fetches (`got["version"]`) still convict;
@@ -51,6 +53,16 @@ def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.call
         counted = {span.name: increase(history, counter, span) for span in rounds}
         known = {name: calls for name, calls in counted.items() if calls is not None}
         samples = sum(len(operations) for operations in asked.values())
+        if empty := _refused(history, kind, rounds):
+            return convicted(
+                f"{len(empty)} of {samples + len(empty)} callers who missed one key together were given nothing, first "
+                f"{told(empty[0])}: those who wait must get what the one fetches",
+                empty[:1],
+                expected=0,
+                observed=len(empty),
+                unit="callers without the value",
+                samples=samples + len(empty),
+            )
         if not known:
             return _by_versions(asked, samples)
         worst = max(known, key=lambda name: known[name])
@@ -78,6 +90,12 @@ def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.call
     return check
 
 
+def _refused(history: History, kind: str, rounds: Sequence[Span]) -> list[Operation]:
+    """What was answered with a failure; a request that got no answer shows nothing."""
+    asked = [operation for span in rounds for operation in history.operations(kind, phase=span.name)]
+    return [operation for operation in asked if operation.status is not None and operation.status >= 500]
+
+
 def _by_versions(asked: dict[str, list[Operation]], samples: int) -> Finding:
     for name, operations in asked.items():
         firsts = {operation.got["version"]: operation for operation in operations if operation.got.get("version")}
@@ -90,7 +108,8 @@ def _by_versions(asked: dict[str, list[Operation]], samples: int) -> Finding:
                 unit="fetches per expiry",
                 samples=samples,
             )
-    return undecided("upstream calls cannot be counted here; equal answers do not prove one call", expected=1)
+    reason = "equal answers do not prove one call; to have calls counted provide [upstream] calls_url"
+    return undecided(reason, expected=1)
 
 
 def _fetchers(operations: Sequence[Operation]) -> list[Operation]:
@@ -113,24 +132,26 @@ def upstream_rate(kind: str, *, phase: str, ttl_s: float, counter: str = "upstre
         calls = increase(history, counter, spans[0])
         if calls is None:
             return undecided("upstream calls cannot be counted here", expected="at most 2", samples=len(asked))
+        if calls < 1:
+            return undecided(_UNFETCHED, expected="at most 2", samples=len(asked))
         lifetimes = (asked[-1].completed_at - asked[0].invoked_at) / ttl_s
         if lifetimes < 2:
             return undecided(f"polled for {lifetimes:.1f} lifetimes only; two are needed", expected="at most 2")
         per_minute = 60 / PLAN_TTL_S / lifetimes
         refreshes, polls = max(0.0, calls - 1) * per_minute, len(asked) * per_minute
         instances = len({operation.instance for operation in asked})
-        told = f"{polls:.0f} reads a minute on {instances} instances cost {refreshes:.1f} refreshes a minute"
-        told += "" if ttl_s == PLAN_TTL_S else f" (time runs {PLAN_TTL_S / ttl_s:.3g} times as fast as in the plan)"
+        figures = f"{polls:.0f} reads a minute on {instances} instances cost {refreshes:.1f} refreshes a minute"
+        figures += "" if ttl_s == PLAN_TTL_S else f" (time runs {PLAN_TTL_S / ttl_s:.3g} times as fast as in the plan)"
         kept = calls <= floor(lifetimes) + 1
         if kept and polls < 5 * refreshes:
-            return undecided(f"{told}: too few reads to show a cache", expected="at most 2", samples=len(asked))
+            return undecided(f"{figures}: too few reads to show a cache", expected="at most 2", samples=len(asked))
         return Finding(
             Verdict.HOLDS if kept else Verdict.VIOLATED,
             "at most 2",
             round(refreshes, 2),
             "upstream calls/min",
             len(asked),
-            told if kept else f"{told}: {calls:.0f} calls in {lifetimes:.1f} lifetimes",
+            figures if kept else f"{figures}: {calls:.0f} calls in {lifetimes:.1f} lifetimes",
         )
 
     return check
@@ -162,6 +183,8 @@ def queries_saved(
         per_read, per_write = prices
         if spent is None or per_read is None or per_write is None:
             return undecided("database queries cannot be counted here", expected=at_least, samples=len(reads))
+        if not changes:
+            return undecided("no write was served, and only reading is no such workload", expected=at_least)
         uncached = len(reads) * per_read + len(changes) * per_write
         if uncached <= 0:
             return undecided("an uncached read cost no query, so there is nothing to save", expected=at_least)
@@ -196,6 +219,8 @@ def spent_at_most(kind: str, *, phase: str, at_most: float, unit: str, counter: 
         spent = increase(history, counter, spans[0])
         if spent is None:
             return undecided("it cannot be counted here: give [upstream] calls_url", expected=at_most)
+        if spent < 1:
+            return undecided(_UNFETCHED, expected=at_most, unit=unit, samples=len(asked))
         instances = len({operation.instance for operation in asked})
         reason = f"{len(asked)} reads over {instances} instances cost {spent:.0f} {unit} where {at_most:g} are due"
         if spent > at_most:

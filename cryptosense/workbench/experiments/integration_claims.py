@@ -260,7 +260,7 @@ def _sessions() -> Sequence[Promise]:
             "restart-sessions",
             "A session from before a restart is known to the new process.",
             ("improvement:restarts", "checklist:testing-5"),
-            sessions.sessions_live_on(actor="restart/"),
+            sessions.sessions_live_on(actor="restart/", used_in="restarted"),
             "restarted",
         ),
         promise(
@@ -274,7 +274,12 @@ def _sessions() -> Sequence[Promise]:
             "restart-others",
             "While one instance restarts, the others serve: no refused token, no lost session, no 5xx.",
             ("improvement:restarts", "checklist:testing-5"),
-            refusals.no_refusal_for_the_flip(phase="restart"),
+            refusals.answered_with(
+                set(range(100, 500)) - {401, 403},
+                phase="restart",
+                kinds=("csrf", "session"),
+                why_wrong="only another instance was restarting",
+            ),
             "restart",
         ),
         promise(

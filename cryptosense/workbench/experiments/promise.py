@@ -1,9 +1,12 @@
 """A claim of the contract with the stories on which it is judged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cryptosense.workbench.claims.claim import Checker, Claim
+from cryptosense.workbench.claims.claim import Checker, Claim, Finding
+from cryptosense.workbench.claims.reading import skip_reason
+from cryptosense.workbench.history import History
+from cryptosense.workbench.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,4 +19,18 @@ class Promise:
 
 def promise(name: str, statement: str, source: Sequence[str], check: Checker, *phases: str) -> Promise:
     """The claim in one call; `phases` are the stories that it judges."""
-    return Promise(Claim(name, statement, tuple(source), check), phases)
+    return Promise(Claim(name, statement, tuple(source), told_to_the_end(check, *phases)), phases)
+
+
+def told_to_the_end(check: Checker, *phases: str) -> Checker:
+    """The checker, except that a story which broke off (it says why, and yet asked something) acquits nobody."""
+
+    def whole(history: History) -> Finding:
+        finding = check(history)
+        begun = [phase for phase in phases if history.operations(phase=phase)]
+        broke_off = next((reason for phase in begun if (reason := skip_reason(history, phase))), None)
+        if broke_off is None or finding.verdict is not Verdict.HOLDS:
+            return finding
+        return replace(finding, verdict=Verdict.UNDECIDED, reason=f"{broke_off}; until then: {finding.reason}")
+
+    return whole

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cryptosense.workbench.claims import admissions, cache, csrf, refusals
 from cryptosense.workbench.claims.claim import Checker, Claim
+from cryptosense.workbench.experiments.promise import told_to_the_end
 
 BYPASS = "improvement:rate-limit-bypass"
 _NOT_DENIED = frozenset(range(100, 600)) - {429}
@@ -25,7 +26,7 @@ def security_claims() -> Sequence[Attack]:
 
 
 def _attack(name: str, phase: str, statement: str, source: Sequence[str], check: Checker) -> Attack:
-    return Attack(Claim(name, statement, tuple(source), check), phase)
+    return Attack(Claim(name, statement, tuple(source), told_to_the_end(check, *filter(None, [phase]))), phase)
 
 
 def _addresses() -> Sequence[Attack]:
@@ -148,7 +149,7 @@ def _tokens() -> Sequence[Attack]:
             "A portfolio is there for nobody but its owner.",
             ("AUTH-1",),
             refusals.answered_with(
-                {403, 404}, phase="another's portfolio", kinds=("attack",), why_wrong="it is another user's portfolio"
+                {404}, phase="another's portfolio", kinds=("attack",), why_wrong="it is another user's portfolio"
             ),
         ),
         _attack(

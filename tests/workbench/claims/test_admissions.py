@@ -64,6 +64,11 @@ def test_rate_1_a_limit_that_was_never_reached_is_undecided(written):
     assert written.judged(ABOVE).verdict is Verdict.UNDECIDED
 
 
+def test_rate_1_exactly_the_limit_and_nothing_denied_shows_no_limit(written):
+    fill(written)
+    assert written.judged(ABOVE).verdict is Verdict.UNDECIDED
+
+
 def test_rate_1_a_denial_while_there_is_room_convicts_with_that_denial(written):
     fill(written, count=2)
     denial = written.probe(1, 1.1, 429)

@@ -1,6 +1,8 @@
 """Hand-written histories for what was spent upstream and in the database."""
 
-from cryptosense.workbench.claims.counts import one_fetch_per_expiry, queries_saved, upstream_rate
+from dataclasses import replace
+
+from cryptosense.workbench.claims.counts import one_fetch_per_expiry, queries_saved, spent_at_most, upstream_rate
 from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
@@ -72,6 +74,19 @@ def test_cache_2_a_round_that_was_not_cold_is_undecided() -> None:
     assert STAMPEDE(history()).verdict is Verdict.UNDECIDED
 
 
+def test_cache_2_callers_who_wait_and_are_given_nothing_convict() -> None:
+    sound = two_rounds(1, 1)
+    refused = [
+        replace(event, status=503, outcome=Outcome.FAILED)
+        if isinstance(event, Operation) and event.invoked_at > 2.6
+        else event
+        for event in sound.events
+    ]
+    finding = STAMPEDE(history(refused))
+    assert finding.verdict is Verdict.VIOLATED
+    assert finding.unit == "callers without the value"
+
+
 def test_cache_2_without_a_call_count_differing_answers_convict_and_equal_ones_do_not_acquit() -> None:
     equal = reads("stampede 1", 10)
     assert STAMPEDE(history(phase("stampede 1", 0, 2), equal)).verdict is Verdict.UNDECIDED
@@ -105,6 +120,13 @@ def test_polling_for_less_than_two_lifetimes_or_without_a_count_is_undecided() -
     assert check(history(phase("poll", 0, 8), reads("poll", 50, start=0, end=7))).verdict is Verdict.UNDECIDED
 
 
+def test_a_count_that_does_not_move_shows_no_cache() -> None:
+    assert upstream_rate("tokens.read", phase="poll", ttl_s=2.0)(polled(0)).verdict is Verdict.UNDECIDED
+    once = spent_at_most("tokens.read", phase="poll", at_most=1, unit="upstream calls")
+    verdicts = [once(polled(calls)).verdict for calls in (0, 1, 2)]
+    assert verdicts == [Verdict.UNDECIDED, Verdict.HOLDS, Verdict.VIOLATED]
+
+
 SAVED = queries_saved("portfolios.read", "portfolios.write", cold="cold", writes="writes", mixed="mixed")
 
 
@@ -133,6 +155,16 @@ def test_queries_saved_prices_the_same_work_uncached() -> None:
 
 def test_a_cache_that_never_hits_saves_no_queries_and_is_convicted() -> None:
     assert SAVED(worked(210)).verdict is Verdict.VIOLATED
+
+
+def test_a_workload_whose_writes_all_failed_is_undecided() -> None:
+    failed = [
+        replace(event, status=503)
+        if isinstance(event, Operation) and (event.phase, event.kind) == ("mixed", "portfolios.write")
+        else event
+        for event in worked(2).events
+    ]
+    assert SAVED(history(failed)).verdict is Verdict.UNDECIDED
 
 
 def test_queries_that_cannot_be_counted_are_undecided() -> None:

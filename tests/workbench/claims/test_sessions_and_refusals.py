@@ -31,6 +31,24 @@ def test_a_401_beside_a_logout_under_way_is_not_judged(written):
     assert written.judged(LIVE).verdict is Verdict.UNDECIDED
 
 
+def test_a_session_is_judged_by_what_it_was_used_for_after_the_restart_alone(written):
+    after = sessions.sessions_live_on(used_in="restarted")
+    written.op("auth.login", 0, 0.1)
+    written.op("session.use", 1, 1.1)
+    assert written.judged(after).verdict is Verdict.UNDECIDED
+    written.op("session.use", 2, 2.1, phase="restarted")
+    assert written.judged(after).verdict is Verdict.HOLDS
+    written.op("session.use", 3, 3.1, 401, phase="restarted")
+    assert written.judged(after).verdict is Verdict.VIOLATED
+
+
+def test_auth_1_a_limiter_that_denies_says_nothing_about_the_session(written):
+    written.op("auth.login", 0, 0.1)
+    written.op("auth.logout", 1, 1.1, 204)
+    written.op("session.use", 2, 2.1, 429)
+    assert written.judged(LOGOUT).verdict is Verdict.UNDECIDED
+
+
 def test_auth_1_a_bearer_that_works_after_logout_convicts(written):
     written.op("auth.login", 0, 0.1)
     ended = written.op("auth.logout", 1, 1.1, 204)

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from cryptosense.workbench.claims.claim import judge
 from cryptosense.workbench.experiments.integration import EXPERIMENT
+from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome
 from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
 from cryptosense.workbench.verdicts import Verdict
 
@@ -34,6 +36,24 @@ def test_the_trial_of_every_promise_tells_stories_that_name_it():
     for contract, given in EXPERIMENT.trials.items():
         claims = EXPERIMENT.claims(EXPERIMENT.parameters(**given))
         assert any(contract in claim.source for claim in claims), contract
+
+
+def test_a_restart_that_broke_off_acquits_nobody_of_what_it_did_to_sessions():
+    claims = {claim.id: claim for claim in EXPERIMENT.claims(EXPERIMENT.parameters())}
+    asked = [
+        Operation(number, kind, "restart/s0", "http://a", number, number + 0.1, Outcome.OK, 201, "restart")
+        for number, kind in enumerate(("auth.register", "csrf.post", "session.use"))
+    ]
+    broke_off = Observation("skipped", 3.0, 1.0, {"phase": "restart", "reason": "the command failed"})
+
+    def verdicts(*events: Event) -> list[Verdict]:
+        history = History(0.0, events)
+        return [judge(claims[name], history).finding.verdict for name in ("restart-sessions", "restart-others")]
+
+    assert verdicts(*asked) == [Verdict.UNDECIDED, Verdict.HOLDS]
+    assert verdicts(*asked, broke_off) == [Verdict.UNDECIDED, Verdict.UNDECIDED]
+    lost = Operation(9, "session.use", "restart/s0", "http://a", 9.0, 9.1, Outcome.FAILED, 401, "restart")
+    assert verdicts(*asked, lost, broke_off) == [Verdict.UNDECIDED, Verdict.VIOLATED]
 
 
 @pytest.mark.end_to_end
