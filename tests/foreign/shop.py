@@ -33,6 +33,7 @@ from aiohttp import web
 LIMITS = {"open": (60, 6.0), "door": (5, 10.0), "tight": (8, 3.0)}
 PRICE_SECONDS = 3.0
 UPSTREAM_SECONDS = 0.3
+AUDIT_SECONDS = 0.05
 
 ADMIT = """
 local now = redis.call('TIME')
@@ -116,7 +117,7 @@ class Shop:
             used = await self.redis.zcard(key)
             admitted = used < limit
             if admitted:
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(AUDIT_SECONDS)
                 await self.redis.zadd(key, {secrets.token_hex(8): now})
             left, wait = max(0, limit - used - 1), await self.until_oldest_leaves(key, now, window)
         elif "limit-denied" in self.flaws:
@@ -167,7 +168,7 @@ class Shop:
         successor = secrets.token_urlsafe(24)
         if "form-token" in self.flaws:
             good = await self.redis.get(key) == given
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(AUDIT_SECONDS)
             if good:
                 await self.redis.set(key, successor, ex=3600)
         else:

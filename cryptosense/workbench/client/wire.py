@@ -132,6 +132,11 @@ class Wire:
         """
         return contextlib.nullcontext() if self._meter is None else self._meter.request()
 
+    async def burst(self, requests: int) -> None:
+        """Waits until so many requests may be sent at once: a race shows only where they really come together."""
+        if self._meter is not None:
+            await self._meter.burst(requests)
+
     def made(self, caller: Caller, identity: str) -> None:
         """Remembers what a caller left on a deployment that is not ours, to be removed on leaving."""
         if self._made is not None:

@@ -25,6 +25,7 @@ async def _stampede(stage: Stage, phase: str) -> None:
     urls = itertools.cycle(stage.urls)
     readings = [upstream_calls(stage.lab.recorder, stage.deployment, (ids,))] if _counted(stage) else []
     async with counted_phase(stage.lab.recorder, phase, *readings):
+        await stage.wire.burst(_CROWD)
         await asyncio.gather(*(_read(reader, ids, next(urls)) for _ in range(_CROWD)))
 
 

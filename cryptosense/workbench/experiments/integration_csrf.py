@@ -53,6 +53,7 @@ async def _replay(stage: Stage, phase: str) -> None:
     token, urls = client.token, itertools.cycle(stage.urls)
     for _ in range(3):
         token = client.token
+        await stage.wire.burst(20)
         await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls)) for _ in range(20)))
     before = client.token
     if not stage.wire.target.foreign:

@@ -64,6 +64,7 @@ async def _burst(stage: Stage, clients: list[Caller], policy: str, wanted: int) 
         async with gate:
             return (await client.probe(policy, instance=url)).operation
 
+    await stage.wire.burst(min(wanted, _AT_ONCE))
     return list(await asyncio.gather(*(one(next(callers), next(urls)) for _ in range(wanted))))
 
 

@@ -9,7 +9,7 @@ from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import DeploymentPlan, UpstreamPlan
 from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
-from cryptosense.workbench.experiments.scenario import Stage, play_together
+from cryptosense.workbench.experiments.scenario import Stage, play_in_turn, play_together
 from cryptosense.workbench.experiments.security_charts import security_charts
 from cryptosense.workbench.experiments.security_claims import security_claims
 from cryptosense.workbench.experiments.security_identity import IDENTITY_ATTACKS, PROXY
@@ -54,7 +54,9 @@ class Security:
         ):
             stage = Stage(lab, deployment, wire)
             lab.progress.phase("attacks", expected_seconds=8)
-            await play_together(stage, [*IDENTITY_ATTACKS, *INPUT_ATTACKS])
+            # Somebody else's deployment is sent little at a time, and each attack needs its bursts whole.
+            play = play_in_turn if deployment.target.foreign else play_together
+            await play(stage, [*IDENTITY_ATTACKS, *INPUT_ATTACKS])
 
     def claims(self, parameters: SecurityParameters) -> Sequence[Claim]:
         del parameters

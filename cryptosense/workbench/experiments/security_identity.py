@@ -66,6 +66,7 @@ async def _replayed(stage: Stage, phase: str) -> None:
     for _ in range(_ROUNDS):
         token, urls = client.token, itertools.cycle(stage.urls)
         spent.append(token)
+        await stage.wire.burst(_CROWD)
         await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls)) for _ in range(_CROWD)))
         await client.fetch_csrf()
     for token in spent:

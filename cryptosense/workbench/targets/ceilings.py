@@ -69,6 +69,15 @@ class Meter:
                 await asyncio.sleep(slot - now)
             yield
 
+    async def burst(self, requests: int) -> None:
+        """Waits until so many requests may begin at the same moment, as far as the ceilings ever allow."""
+        room = min(requests, self._recent.maxlen or requests)
+        while (earlier := len(self._recent) + room - (self._recent.maxlen or 0)) > 0:
+            wait = self._recent[earlier - 1] + self._per - self._monotonic()
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
+
     def account(self) -> None:
         """Counts an account about to be made.
 

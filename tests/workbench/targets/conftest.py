@@ -23,7 +23,7 @@ from cryptosense.workbench.topology.servers import start_standalone
 
 FOREIGN = Path(__file__).parents[2] / "foreign"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-PLENTY = Ceilings(rate=400, concurrency=64, seconds=300, accounts=100)
+PLENTY = Ceilings(rate=5000, concurrency=500, seconds=300, accounts=200)
 
 _CONFIGURATION = """\
 daemon off;

@@ -62,6 +62,11 @@ async def test_a_sound_stranger_behind_a_load_balancer_is_found_guilty_of_nothin
     assert "[limit_headers] reset" in integration["limit-headers-api"].reason
     assert "[hooks] restart" in integration["restart-sessions"].reason
     assert "[errors] code_field" in integration["honest-refusals"].reason
+    created = json.loads((tmp_path / "one" / "run-7" / "integration" / "created.json").read_text())
+    assert created["accounts"]
+    assert all("run-run-7" in account for account in created["accounts"])
+    assert len(created["removed"]) > 20
+    assert created["left"] == []
 
 
 @pytest.mark.usefixtures("granted")
@@ -100,18 +105,6 @@ async def test_without_a_call_counter_differing_stamps_convict_and_equal_do_not_
     assert flawed.verdict is Verdict.VIOLATED
     assert sound.verdict is Verdict.UNDECIDED
     assert "calls_url" in sound.reason
-
-
-@pytest.mark.usefixtures("granted")
-async def test_what_a_run_made_carries_its_name_and_is_removed_or_listed(tmp_path, running_shop, conduct):
-    async with running_shop(tmp_path) as shop:
-        await conduct("integration", shop.target(), tmp_path, stories="csrf")
-    created = json.loads((tmp_path / "run-7" / "integration" / "created.json").read_text())
-    assert created["run"] == "run-7"
-    assert created["accounts"]
-    assert all("run-run-7" in account for account in created["accounts"])
-    assert len(created["removed"]) > 20
-    assert created["left"] == []
 
 
 async def test_ready_accounts_are_used_and_their_secrets_reach_no_file(tmp_path, running_shop):

@@ -73,6 +73,22 @@ async def test_no_second_sees_more_requests_than_the_rate_and_none_is_denied(mon
     assert begun[:10] == [0.0] * 10, "a race that nobody provokes is not seen"
 
 
+async def test_a_burst_waits_until_it_may_go_at_once(monkeypatch):
+    time = SteppedTime(monkeypatch)
+    meter = Meter(Ceilings(rate=10, seconds=100), monotonic=time)
+    for _ in range(7):
+        async with meter.request():
+            pass
+    await meter.burst(3)
+    assert time.now == 0.0
+    await meter.burst(6)
+    began = time.now
+    assert began == pytest.approx(1.0)
+    for _ in range(6):
+        async with meter.request():
+            assert time.now == began
+
+
 async def test_a_rate_below_one_a_second_is_kept_too(monkeypatch):
     time = SteppedTime(monkeypatch)
     meter = Meter(Ceilings(rate=0.5, seconds=100), monotonic=time)
