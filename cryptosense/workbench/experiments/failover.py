@@ -175,6 +175,7 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
             f"{when}: every instance writes again within {scenario.again_s:g} s of the fault.",
             ("CONN-2",),
             writes_again_within("csrf.post", phase=phase, bound_s=scenario.again_s, since_store_answers=False),
+            advisory=_ELECTION,
         )
     yield Claim(
         f"{phase}-insured",
@@ -197,4 +198,8 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
     )
 
 
+_ELECTION = (
+    "Most of this time is the sentinels' vote, which waits at random and may have to be repeated; what the service "
+    "adds to it is judged by the claim that begins with the store's answering"
+)
 EXPERIMENT = Failover()
