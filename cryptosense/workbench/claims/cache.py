@@ -111,7 +111,8 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
     """CACHE-4, CACHE-5: after an invalidation no read shows what was fetched before it, in any list with the coin.
 
     A version is older than an invalidation when an answer had shown it before the invalidation was asked, or when the
-    upstream made it so early that its fetch must have begun before.
+    upstream made it so early that its fetch must have begun before. A read is judged only where one of the two can
+    show: the list had been read before, or was being fetched from an upstream whose latency is declared.
     """
 
     def check(history: History) -> Finding:
@@ -123,13 +124,14 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
             for read in reads:
                 if read.invoked_at < drop.completed_at or not _touches(drop, read):
                     continue
-                judged += 1
                 shown = _shown_before(read, reads, drop)
                 begun = _fetch_begun(read, history, latency)
-                if shown is not None or (begun is not None and begun < drop.invoked_at - _LATE_S):
+                old = shown is not None or (begun is not None and begun < drop.invoked_at - _LATE_S)
+                judged += old or _would_show(read, reads, drop, latency)
+                if old:
                     stale.append((drop, read, shown))
         if not judged:
-            return nothing_to_judge(history, phase, "read after an invalidation", expected=0)
+            return nothing_to_judge(history, phase, "read after an invalidation of what was there", expected=0)
         if stale:
             drop, read, shown = min(stale, key=lambda item: item[2] is None)
             evidence = [drop, read, *([shown] if shown else [])]
@@ -257,6 +259,16 @@ def _touches(drop: Operation, read: Operation) -> bool:
     coins = {coin.strip().lower() for coin in str(drop.sent.get("ids") or "").split(",") if coin.strip()}
     listed = {coin.strip().lower() for coin in str(read.sent.get("ids") or "").split(",")}
     return not coins or bool(coins & listed)
+
+
+def _would_show(read: Operation, reads: Sequence[Operation], drop: Operation, latency: float) -> bool:
+    """Whether something older than the invalidation was there to be shown, and would be known as such."""
+    same = [other for other in reads if other.sent.get("ids") == read.sent.get("ids")]
+    known = any(other.completed_at < drop.invoked_at - CLOCK_SLACK_S for other in same)
+    fetching = any(
+        other.invoked_at < drop.invoked_at - _LATE_S and other.completed_at > drop.invoked_at for other in same
+    )
+    return known or (fetching and latency > 0 and read.got.get("as_of") is not None)
 
 
 def _shown_before(read: Operation, reads: Sequence[Operation], drop: Operation) -> Operation | None:

@@ -103,7 +103,8 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
 
     `X-RateLimit-Limit` must be the declared limit; `Remaining` a number from 0 to limit - 1 on what passed and 0 on a
     denial, and no more than what the certainly earlier admissions in the window leave; the moment of `Reset` no
-    farther away than a window. The IETF fields must name the same quota, window and rest. A header that the
+    farther away than a window, and on a denial no other than `Retry-After` says. The IETF fields must name the same
+    quota, window, rest and moment. A header that the
     deployment does not send by its own account is not asked for: the others can convict then, and not acquit.
     """
 
@@ -175,9 +176,12 @@ def _fault_in(
         most = 0 if denied(answer) else limit.limit - 1 - before
         if not 0 <= rest <= most:
             return f"X-RateLimit-Remaining is {rest} where at most {most} can be left"
-    reset_fault = _reset_fault(answer, limit, started_at) if "reset" in sent else None
     whole = {"remaining", *_IETF} <= set(sent)
-    return reset_fault or (_ietf_fault(answer, limit) if whole else None)
+    if "reset" in sent and (reset_fault := _reset_fault(answer, limit, started_at)):
+        return reset_fault
+    if whole and (ietf_fault := _ietf_fault(answer, limit)):
+        return ietf_fault
+    return _other_moment(answer, started_at, sent) if "reset" in sent else None
 
 
 def _surely_before(answer: Operation, operations: Sequence[Operation], window_s: float) -> int:
@@ -199,6 +203,23 @@ def _reset_fault(answer: Operation, limit: Limit, started_at: float) -> str | No
     if not -3 <= ahead <= limit.window_s + 3:
         return f"X-RateLimit-Reset is {ahead:.1f} s away where the window is {limit.window_s:g} s"
     return None
+
+
+def _other_moment(answer: Operation, started_at: float, sent: Collection[str]) -> str | None:
+    """A time that is told another way and is not the same; each may be rounded, and the answer's own way takes time."""
+    ahead = float(answer.got["reset_at"]) - (started_at + answer.completed_at)
+    slack = 3 + answer.completed_at - answer.invoked_at
+    others = {"Retry-After": answer.got.get("retry_after") if denied(answer) else None}
+    if "ietf" in sent:
+        others["RateLimit's t"] = _seconds(_parameters(str(answer.got["ietf"])).get("t"))
+    for name, seconds in others.items():
+        if isinstance(seconds, int | float) and abs(seconds - ahead) > slack:
+            return f"X-RateLimit-Reset is {ahead:.1f} s away where {name} says {seconds:g}"
+    return None
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value is not None and value.replace(".", "", 1).isdigit() else None
 
 
 def _ietf_fault(answer: Operation, limit: Limit) -> str | None:

@@ -186,7 +186,8 @@ def no_unexplained_false_accept(*, phase: str, window_s: float) -> Checker:
     """
 
     def check(history: History) -> Finding:
-        replays = [op for op in select(history, "csrf.post", phase=phase) if op.sent.get("replay")]
+        posts = select(history, "csrf.post", phase=phase)
+        replays = [op for op in posts if op.sent.get("replay") and op.status is not None and op.status < 500]
         if not replays:
             return nothing_to_judge(history, phase, "replayed token", expected=0)
         fault = fault_of(history, phase)

@@ -1,7 +1,7 @@
 """Claims about an instance that is told to stop.
 
-Observations: `exit.code` and `exit.seconds` (labels `instance`, and `redis`: up or down at that time). Operations of
-the phase were under way, or asked, when the signal was sent.
+Observations: `exit.code` and `exit.seconds` (labels `instance`, and `redis`: up or down at that time). The
+second is observed at the exit, so that the signal was sent its value before.
 """
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
@@ -37,7 +37,9 @@ def stops_gracefully(*, phase: str | None, within_s: float, redis: str = "up") -
             return convicted(
                 reason, [], expected=f"at most {within_s:g}", observed=round(took, 1), unit="s to exit", samples=samples
             )
-        under_way = select(history, "tokens.read", phase=phase) if phase is not None else []
+        signalled = seconds[-1].at - seconds[-1].value
+        asked = select(history, "tokens.read", phase=phase) if phase is not None else []
+        under_way = [operation for operation in asked if operation.invoked_at <= signalled <= operation.completed_at]
         if phase is not None and not under_way:
             return nothing_to_judge(history, phase, "request under way at the signal", expected=0)
         broken = [operation for operation in under_way if operation.outcome is not Outcome.OK]

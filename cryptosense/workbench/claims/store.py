@@ -2,7 +2,7 @@
 
 from cryptosense.workbench.claims.admissions import never_denied_with_room
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
-from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, told
+from cryptosense.workbench.claims.reading import acquitted, admitted, convicted, denied, nothing_to_judge, select, told
 from cryptosense.workbench.history import History
 from cryptosense.workbench.verdicts import Verdict
 
@@ -78,15 +78,18 @@ def lost_replies_count_once(policy: str, *, phase: str) -> Checker:
             return nothing_to_judge(history, phase, "lost reply", expected=0)
         if lost[-1].value == 0:
             return undecided("no reply was lost", expected=0)
-        denied = [probe for probe in select(history, "limit.probe", phase=phase) if probe.status == 429]
-        if denied:
+        probes = select(history, "limit.probe", phase=phase)
+        if any(map(denied, probes)):
             return room(history)
+        unclear = [probe for probe in probes if not admitted(probe)]
+        if unclear:
+            return undecided(f"{told(unclear[0])}, so the budget was not spent", expected=0, samples=len(probes))
         return acquitted(
             f"the whole budget was admitted, although {lost[-1].value:g} replies were lost",
             expected=0,
             observed=0,
             unit="denials",
-            samples=len(select(history, "limit.probe", phase=phase)),
+            samples=len(probes),
         )
 
     return check

@@ -97,7 +97,8 @@ def debt_was_told(service: str, *, before: str, phase: str) -> Checker:
     """STAGE-5: no more tokens were lost in the rollback than the service had said that it would lose.
 
     `before` is the last reading before memory counted again; what is lost are the refusals of the newest token in
-    `phase`, each of a session that had been left alone since.
+    `phase`, each of a session that had been left alone since. A debt above all tokens that were ever fetched is no
+    figure but a guess, and where nothing was lost the debt was not put to the test.
     """
 
     def check(history: History) -> Finding:
@@ -114,6 +115,14 @@ def debt_was_told(service: str, *, before: str, phase: str) -> Checker:
                 f"{debt:.0f} had been told; first {told(lost[0])}"
             )
             return convicted(reason, lost, expected=debt, observed=len(lost), unit=unit, samples=len(posts))
+        fetched = len({item.actor for item in history.operations("csrf.fetch") if item.status == 200})
+        if debt > fetched:
+            reason = f"a debt of {debt:.0f} tokens was told where {fetched} sessions had one"
+            return convicted(
+                reason, [], expected=f"at most {fetched}", observed=debt, unit="tokens told", samples=len(posts)
+            )
+        if not lost:
+            return undecided("no token was lost, so the debt was not put to the test", unit=unit, samples=len(posts))
         reason = f"a debt of {debt:.0f} tokens was told, and {len(lost)} of the {len(posts)} left alone were lost"
         return acquitted(reason, expected=f"at most {debt:.0f}", observed=len(lost), unit=unit, samples=len(posts))
 

@@ -79,8 +79,8 @@ async def check_again(stage: Stage, phase: str) -> None:
         await client.logout(instance=url)
         await stage.guest(f"{phase} health", "visitor").health(instance=url)
     for name, log in logs.items():
-        errors = _errors_since(log, sizes[name])
-        stage.lab.recorder.observe("log.errors", errors, phase=phase, instance=name)
+        if log.exists():
+            stage.lab.recorder.observe("log.errors", _errors_since(log, sizes[name]), phase=phase, instance=name)
 
 
 async def _flip(stage: Stage, name: str, wanted: str) -> None:
@@ -171,8 +171,6 @@ def _size(log: Path) -> int:
 
 def _errors_since(log: Path, start: int) -> int:
     """Lines of the log beyond `start` that tell of an error or of a trace."""
-    if not log.exists():
-        return 0
     with log.open("rb") as file:
         file.seek(start)
         text = file.read().decode(errors="replace")

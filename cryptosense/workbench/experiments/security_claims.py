@@ -9,7 +9,7 @@ from cryptosense.workbench.experiments.promise import told_to_the_end
 
 BYPASS = "improvement:rate-limit-bypass"
 _NOT_DENIED = frozenset(range(100, 600)) - {429}
-_REFUSED = range(400, 500)
+_UNREADABLE = frozenset({400, 413, 415, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def _input() -> Sequence[Attack]:
             "A malformed body is refused and breaks nothing.",
             ("CSRF-4",),
             refusals.answered_with(
-                _REFUSED, phase="malformed", kinds=("attack",), why_wrong="a malformed body was not refused"
+                _UNREADABLE, phase="malformed", kinds=("attack",), why_wrong="a malformed body was not refused"
             ),
         ),
         _attack(

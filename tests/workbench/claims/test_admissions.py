@@ -221,6 +221,20 @@ def test_a_wrong_limit_header_convicts_and_is_named(written, wrong, word):
     assert word in finding.reason
 
 
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"reset_at": 1_700_000_000.5}, "Retry-After"),
+        ({"ietf": '"api";r=0;t=0'}, "RateLimit's t"),
+    ],
+)
+def test_a_reset_that_is_told_otherwise_elsewhere_convicts(written, wrong, word):
+    answer = written.probe(0.5, 0.6, 429, **({**headers(0, start=0), "retry_after": 10} | wrong))
+    finding = written.judged(HEADERS)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (answer,))
+    assert word in finding.reason
+
+
 def test_an_undeclared_limit_is_undecided_and_a_declared_one_is_read_from_the_history(written):
     fill(written, count=4)
     checker = admissions.never_above_limit("api", phase="p")

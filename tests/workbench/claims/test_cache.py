@@ -89,6 +89,17 @@ def test_cache_4_a_value_fetched_after_the_invalidation_holds(written):
     assert written.judged(AFTER_DROP).verdict is Verdict.HOLDS
 
 
+def test_cache_4_where_nothing_old_was_there_or_its_age_is_not_told_nothing_is_decided(written, another):
+    written.op("tokens.invalidate", 1.2, 1.3, 200, sent=BTC)
+    read(written, 2, 2.1, "w", as_of=EPOCH + 2)
+    assert written.judged(AFTER_DROP).verdict is Verdict.UNDECIDED
+    untold = another()
+    read(untold, 1, 1.9, "w", "miss", as_of=EPOCH + 1.8)
+    untold.op("tokens.invalidate", 1.2, 1.3, 200, sent=BTC)
+    read(untold, 2, 2.1, "w", as_of=EPOCH + 1.8)
+    assert untold.judged(AFTER_DROP).verdict is Verdict.UNDECIDED
+
+
 def test_cache_5_a_list_with_the_coin_is_dropped_and_one_without_is_not_judged(written):
     read(written, 1, 1.5, "pair", "miss", sent={"ids": "bitcoin,solana"})
     read(written, 1, 1.5, "other", "miss", sent={"ids": "cardano"})

@@ -51,13 +51,29 @@ def test_stage_4_a_difference_that_was_asked_for_is_counted(written, counted, ve
     assert written.judged(COUNTED).verdict is verdict
 
 
+def rolled_back(history, *, told, answer):
+    history.seen("rollback.debt", told, before="live → shadow", service="csrf")
+    for token in ("a", "b"):
+        history.fetch(0, 0.1, token, actor=token, phase="idle")
+    return [history.post(1, 1.1, token, answer, follows=True, actor=token) for token in ("a", "b")]
+
+
 @pytest.mark.parametrize(("told", "verdict"), [(2, Verdict.HOLDS), (1, Verdict.VIOLATED)])
 def test_stage_5_what_is_lost_had_been_told(written, told, verdict):
-    written.seen("rollback.debt", told, before="live → shadow", service="csrf")
-    lost = [written.post(1, 1.1, token, 403, follows=True, actor=token) for token in ("a", "b")]
+    lost = rolled_back(written, told=told, answer=403)
     finding = written.judged(DEBT)
     assert (finding.verdict, finding.observed) == (verdict, 2)
     assert verdict is Verdict.HOLDS or list(finding.evidence) == lost
+
+
+def test_stage_5_a_debt_above_all_tokens_that_there_are_is_no_figure(written):
+    rolled_back(written, told=1_000_000, answer=403)
+    assert written.judged(DEBT).verdict is Verdict.VIOLATED
+
+
+def test_stage_5_a_debt_that_nothing_was_lost_of_is_not_tested(written):
+    rolled_back(written, told=2, answer="next")
+    assert written.judged(DEBT).verdict is Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize(("errors", "verdict"), [(0, Verdict.HOLDS), (2, Verdict.VIOLATED)])
@@ -76,10 +92,21 @@ def test_a_log_that_tells_of_errors_after_a_rollback_convicts(written, errors, v
     ],
 )
 def test_stop_1_a_stop_is_clean_in_time_and_breaks_nothing(written, code, seconds, status, verdict):
-    written.seen("exit.code", code, instance="instance-0", redis="up")
-    written.seen("exit.seconds", seconds, instance="instance-0", redis="up")
+    stopped(written, code, seconds)
     written.op("tokens.read", 1, 1.4, status)
     assert written.judged(STOPS).verdict is verdict
+
+
+def stopped(history, code, seconds):
+    """Told to stop at 1.2."""
+    history.seen("exit.code", code, 1.2 + seconds, instance="instance-0", redis="up")
+    history.seen("exit.seconds", seconds, 1.2 + seconds, instance="instance-0", redis="up")
+
+
+def test_stop_1_a_request_that_was_over_before_the_signal_shows_nothing(written):
+    stopped(written, 0, 2)
+    written.op("tokens.read", 0.5, 1.1, 200)
+    assert written.judged(STOPS).verdict is Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize("checker", [WALKED, OTHER, COUNTED, DEBT, LOGS, STOPS])
