@@ -109,6 +109,8 @@ def validate(
         watcher = watcher_for(console)
         folder, results = run_all(request, watcher, stop)
         stop.nothing_to_heal = True
+        if profile == "full" and surroundings.target is None and not stop.requested:
+            _bench_beside(folder)
         written = _write_report(folder)
         print_results(console, results, folder)
     sys.exit(INTERRUPTED if stop.requested else _exit_code(results, written=written))
@@ -267,6 +269,18 @@ def bench(*, rows: tuple[str, ...], quick: bool, check: bool, keep: bool, out: P
     code = run_bench(options, Console(highlight=False))
     _draw_again(folder.parent)
     sys.exit(code)
+
+
+def _bench_beside(run: Path) -> None:
+    """Puts the benchmark into the run, for its report; a run is whole without it, so a failure is a sentence."""
+    from rich.console import Console
+
+    from cryptosense.bench.main import Options, run_bench
+
+    try:
+        run_bench(Options(quick=True, out=run / "bench"), Console(highlight=False))
+    except CryptoSenseError as error:
+        click.echo(f"the benchmark could not be made: {error}", err=True)
 
 
 def _draw_again(run: Path) -> None:
