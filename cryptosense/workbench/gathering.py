@@ -81,7 +81,7 @@ def gather_hand_run(folder: Path, surroundings: Surroundings, started_at: float)
         profile=surroundings.profile,
         verdict=verdict_of_run([result]),
         interrupted=result.reason.startswith("interrupted"),
-        target=describe_target(surroundings),
+        target=describe_target(surroundings, run),
         environment=describe_environment(describe_server(surroundings)),
         experiments=(result,),
     ).write(run / RESULTS)
@@ -95,12 +95,14 @@ def accounts_made(folder: Path) -> int:
         return 0
 
 
-def describe_target(surroundings: Surroundings) -> dict[str, Any]:
-    """What was judged, without secrets."""
+def describe_target(surroundings: Surroundings, run: Path) -> dict[str, Any]:
+    """What was judged, without secrets; of a deployment that is not ours also what the run made there."""
     if surroundings.target:
+        from cryptosense.workbench.client.made import created_in  # noqa: PLC0415
         from cryptosense.workbench.target import Target  # noqa: PLC0415
 
         target = Target.model_validate_json(surroundings.target)
+        created = created_in(run)
         return {
             "kind": "foreign",
             "urls": [redacted(url) for url in target.urls],
@@ -108,6 +110,7 @@ def describe_target(surroundings: Surroundings) -> dict[str, Any]:
                 "controls do not run against a deployment that is not ours; the claims were calibrated on this "
                 f"project's own flawed services, version {version('cryptosense')}"
             ),
+            **({"created": created} if created else {}),
         }
     if surroundings.redis_url:
         return {"kind": "reference", "store": "given", "redis": redacted(surroundings.redis_url)}

@@ -155,7 +155,7 @@ class _Run:
             profile=self.request.surroundings.profile,
             verdict=verdict_of_run(experiments),
             interrupted=interrupted,
-            target=describe_target(self.request.surroundings),
+            target=describe_target(self.request.surroundings, self.folder),
             environment=self.environment,
             experiments=experiments,
         )

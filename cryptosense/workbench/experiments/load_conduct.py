@@ -11,9 +11,11 @@ from cryptosense.workbench.client import Wire
 from cryptosense.workbench.client.addresses import addresses_available, own_addresses
 from cryptosense.workbench.deployment import Deployment, DeploymentPlan, UpstreamPlan
 from cryptosense.workbench.experiment import Lab, Parameters
+from cryptosense.workbench.experiments.scenario import LONGEST_WINDOW_S
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.load import Ask, ClosedLoop, LoadClient, LoadPlan, LoadReport, OpenLoop, drive
 from cryptosense.workbench.readings import watched_machine
+from cryptosense.workbench.targets.ceilings import run_meter
 
 _NO_LIMIT = "1000000"
 
@@ -73,7 +75,7 @@ def _plan(given: LoadParameters, label: str, settings: Mapping[str, str]) -> Dep
         label=label,
         service=given.service,
         instances=given.instances,
-        upstream=UpstreamPlan(latency_ms=(20, 60)),
+        upstream=UpstreamPlan(latency_ms=(200, 300)),  # so that an answer within the plan's 50 ms is a cached one
         settings={"TRUSTED_PROXIES": "127.0.0.0/8", "LOG_LEVEL": "warning", "TOKENS_TTL_S": "600", **settings},
     )
 
@@ -110,26 +112,38 @@ class _Load:
         """The plan's load test from users of their own and from one address, then one client over its limit."""
         given, lab = self._given, self._lab
         if self._identities is None:
-            lab.recorder.observe(
-                "skipped", 1.0, phase="crowd", reason="users cannot be told apart by address from here; give accounts"
-            )
+            self._leave_out("crowd", "users cannot be told apart by address from here; run on Linux against loopback")
         else:
             lab.progress.phase("crowd", expected_seconds=2)
             crowd = ClosedLoop(given.users, requests_each=given.requests_each)
             await self._drive("crowd", "tokens.read", self._clients(given.users), crowd, 30.0)
+        limit = self._deployment.target.profile.limits.get("api")
+        if limit is None or limit.method != "GET":
+            for phase in ("one address", "overload"):
+                self._leave_out(phase, "provide [limits.api] with a path that GET may ask")
+            return
         lab.progress.phase("one address", expected_seconds=2)
         one = ClosedLoop(given.users, requests_each=given.requests_each)
         await self._drive("one address", "limit.probe", self._clients(1), one, 30.0)
-        limit = self._deployment.target.profile.limits["api"]
-        seconds = given.windows * limit.window_s
+        seconds, granted = given.windows * limit.window_s, run_meter()
+        if limit.window_s > LONGEST_WINDOW_S:
+            self._leave_out("overload", f"it takes several windows: provide a limit of at most {LONGEST_WINDOW_S:g} s")
+            return
+        if granted is not None and not granted.allows(given.overload * limit.max / limit.window_s):
+            self._leave_out("overload", "the ceiling on the rate is lower than the limit; raise it with --max-rate")
+            return
         lab.progress.phase("overload", expected_seconds=seconds + 1)
         rate = OpenLoop(given.overload * limit.max / limit.window_s, arrivals="even")
         driven = [self._drive("overload", "limit.probe", self._clients(1), rate, seconds)]
-        if given.background and self._identities is not None:
+        # Two loads at a time would each take the whole of what a stranger granted.
+        if given.background and self._identities is not None and not self._deployment.target.foreign:
             others = self._clients(given.background)
             shape = ClosedLoop(given.background)
             driven.append(self._drive("background", "tokens.read", others, shape, seconds, spanned=False))
         await asyncio.gather(*driven)
+
+    def _leave_out(self, phase: str, reason: str) -> None:
+        self._lab.recorder.observe("skipped", 1.0, phase=phase, reason=reason)
 
     async def sweeps(self) -> None:
         """Ever more requests under way, then ever more arrivals, reckoned from the best of the first."""
@@ -157,11 +171,12 @@ class _Load:
         spanned: bool = True,
         offered: float = 0.0,
     ) -> LoadReport:
+        probed = _probed(self._deployment) or self._path
         plan = LoadPlan(
             phase,
             self._deployment.target.urls,
             clients,
-            [Ask(kind, self._path, sent={"policy": "api"})],
+            [Ask(kind, probed if kind == "limit.probe" else self._path, sent={"policy": "api"})],
             shape,
             seconds,
             processes=self._given.generators if phase.startswith(("closed", "open")) else 1,
@@ -172,6 +187,12 @@ class _Load:
         span = recorder.span(SpanKind.PHASE, phase, **labels) if spanned else contextlib.nullcontext()
         with span:
             return await drive(plan, folder=self._lab.folder, recorder=recorder, progress=self._lab.progress)
+
+
+def _probed(deployment: Deployment) -> str | None:
+    """The path on which a stranger's limit is to be probed; ours limits the very list that is read."""
+    limit = deployment.target.profile.limits.get("api")
+    return limit.path if limit is not None and deployment.target.foreign else None
 
 
 def _public_addresses() -> Iterator[str]:

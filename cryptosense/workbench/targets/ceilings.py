@@ -69,6 +69,10 @@ class Meter:
                 await asyncio.sleep(slot - now)
             yield
 
+    def allows(self, rate: float) -> bool:
+        """Whether so many requests a second are within the ceiling."""
+        return rate <= self._ceilings.rate
+
     async def burst(self, requests: int) -> None:
         """Waits until so many requests may begin at the same moment, as far as the ceilings ever allow."""
         room = min(requests, self._recent.maxlen or requests)

@@ -22,7 +22,7 @@ MEANT = {
     "form-token": ("csrf-replay", "accepted"),
     "no-successor": ("csrf-successor", "brought no successor"),
     "limit-race": ("limit-address", "may, from"),
-    "limit-denied": ("limit-overload", "denied requests count"),
+    "limit-denied": ("limit-overload-room", "denied requests that count"),
     "retry-after": ("limit-retry-after", "the whole window"),
     "stampede": ("cache-stampede", "upstream calls"),
     "stale-drop": ("cache-raced", "still showed what was fetched before it"),
