@@ -15,6 +15,7 @@ from cryptosense.workbench.claims.reading import (
     acquitted,
     convicted,
     declared,
+    denied,
     nothing_to_judge,
     select,
     told,
@@ -143,6 +144,40 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
             return convicted(reason, evidence, expected=0, observed=len(stale), unit="stale reads", samples=judged)
         reason = f"none of {judged} reads after an invalidation showed what was fetched before it"
         return acquitted(reason, expected=0, observed=0, unit="stale reads", samples=judged)
+
+    return check
+
+
+def denied_drop_drops_nothing(*, phase: str) -> Checker:
+    """An invalidation that the limiter denied is not carried out: what was fresh before it is served after it."""
+
+    def check(history: History) -> Finding:
+        reads = [read for read in select(history, "tokens.read", phase=phase) if read.got.get("version")]
+        drops = [drop for drop in select(history, "tokens.invalidate", phase=phase) if denied(drop)]
+        lifetime = declared(history, "cache.ttl_s", phase=phase)
+        if not drops or lifetime is None:
+            return nothing_to_judge(history, phase, "invalidation that was denied", expected=0)
+        judged, done = 0, list[tuple[Operation, Operation]]()
+        for drop in drops:
+            known = [read for read in reads if read.completed_at < drop.invoked_at and _touches(drop, read)]
+            for read in (later for later in reads if later.invoked_at > drop.completed_at):
+                same = [other for other in known if other.sent.get("ids") == read.sent.get("ids")]
+                if not same or read.completed_at >= same[-1].invoked_at + lifetime:
+                    continue
+                judged += 1
+                if read.got["version"] != same[-1].got["version"]:
+                    done.append((drop, read))
+        if not judged:
+            return nothing_to_judge(history, phase, "read before and after a denied invalidation", expected=0)
+        if done:
+            drop, read = done[0]
+            reason = (
+                f"{told(drop)}, and yet {told(read)} showed a new fetch: the denied request did its work; the usual "
+                "cause is a limiter that is asked after the handler, or beside it"
+            )
+            return convicted(reason, done[0], expected=0, observed=len(done), unit="fetched anew", samples=judged)
+        reason = f"{judged} reads after a denied invalidation showed what had been there before it"
+        return acquitted(reason, expected=0, observed=0, unit="fetched anew", samples=judged)
 
     return check
 

@@ -118,7 +118,7 @@ def _limits() -> Sequence[Promise]:
         promise(
             "limit-address",
             "All instances together admit no more of one address than the limit, and each address has its own.",
-            ("RATE-1", "checklist:rate-limiting-4", "checklist:rate-limiting-2"),
+            ("RATE-1", "checklist:rate-limiting-4"),
             admissions.never_above_limit("auth", phase=address),
             address,
         ),
@@ -128,6 +128,13 @@ def _limits() -> Sequence[Promise]:
             ("RATE-1", "checklist:rate-limiting-4"),
             admissions.never_denied_with_room("auth", phase=address),
             address,
+        ),
+        promise(
+            "limit-before-work",
+            "What a denied request asked for is not done: the guard asks the limiter before the work.",
+            ("checklist:rate-limiting-2",),
+            cache.denied_drop_drops_nothing(phase="limit before work"),
+            "limit before work",
         ),
         promise(
             "limit-overload",

@@ -9,6 +9,15 @@ from cryptosense.workbench.target import Route
 _LOGOUT = needs_route("logout", lambda stage: stage.wire.target.profile.auth.logout)
 _LOGIN = needs_route("login", lambda stage: stage.wire.target.profile.auth.login)
 _REFRESH = needs_route("refresh", lambda stage: stage.wire.target.profile.auth.refresh)
+_CHANGING = (
+    ("PUT", f"/api/v1/portfolios/{'0' * 32}"),
+    ("DELETE", f"/api/v1/portfolios/{'0' * 32}"),
+    ("POST", "/api/v1/tokens/invalidate"),
+    ("POST", "/api/v1/csrf-token/rotate"),
+    ("POST", "/api/v1/auth/password"),
+    ("POST", "/api/v1/auth/logout"),
+)
+"""Every route that changes something for the signed-in, beside the one that is asked all the time."""
 _OURS = needs_route("explicit rotation", lambda stage: not stage.wire.target.foreign)
 
 
@@ -71,13 +80,15 @@ async def _fetch(stage: Stage, phase: str) -> None:
 
 
 async def _without(stage: Stage, phase: str) -> None:
-    """Protected requests without a token, and with one that nobody was given, on every instance."""
+    """Protected requests without a token, and with one that nobody was given, on every instance and every route."""
     client = await stage.account(phase, "s0")
     await client.fetch_csrf()
     held, client.token = client.token, None
     for url in stage.urls:
         await client.post_csrf(instance=url, sent={"story": "missing"})
         await client.post_csrf(token="0" * 64, keep=False, instance=url, sent={"story": "made up"})
+    for method, path in () if stage.wire.target.foreign else _CHANGING:
+        await client.post_csrf(route=Route(method=method, path=path), json={}, sent={"story": "missing"})
     client.token = held
 
 

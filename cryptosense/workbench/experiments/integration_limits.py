@@ -4,10 +4,12 @@ import asyncio
 import itertools
 
 from cryptosense.workbench.client import Caller
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_addresses, needs_limit
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_addresses, needs_limit, needs_route
 from cryptosense.workbench.history import Operation
 
 _AT_ONCE = 26
+_KEPT = "avalanche-2"
+"""A coin that no other story reads."""
 
 
 async def _by_user(stage: Stage, phase: str) -> None:
@@ -47,6 +49,18 @@ async def _wait_as_told(stage: Stage, phase: str) -> None:
         await client.probe("strict", sent={"after": denial.id})
 
 
+async def _denied_drop(stage: Stage, phase: str) -> None:
+    """A client over its limit asks for a list to be dropped; then everybody reads it."""
+    client, limit = await stage.account(phase, "user"), stage.limit("strict")
+    await client.fetch_csrf()
+    reader = stage.guest(phase, "reader")
+    await reader.read_tokens(_KEPT, instance=stage.urls[0])
+    await _burst(stage, [client], "strict", limit.max)
+    await client.invalidate_tokens(_KEPT)
+    for url in stage.urls:
+        await reader.read_tokens(_KEPT, instance=url)
+
+
 async def _until_denied(client: Caller, policy: str, *, at_most: int) -> Operation | None:
     """The first denial; more than one request is needed only where the machine was so slow that slots freed."""
     for _ in range(at_most):
@@ -76,5 +90,13 @@ LIMIT_SCENARIOS = (
     Scenario("limit by user", _by_user, (needs_limit("api"),)),
     Scenario("limit by address", _by_address, (needs_limit("auth"), needs_addresses)),
     Scenario("limit overload", _overload, (needs_limit("strict", waited_out=True),)),
+    Scenario(
+        "limit before work",
+        _denied_drop,
+        (
+            needs_limit("strict"),
+            needs_route("invalidation under the strict limit", lambda stage: not stage.wire.target.foreign),
+        ),
+    ),
     Scenario("limit waited out", _wait_as_told, (needs_limit("strict", waited_out=True),)),
 )

@@ -6,7 +6,7 @@ from cryptosense.workbench.claims import cache, refusals, store
 from cryptosense.workbench.claims.stopping import stops_gracefully
 from cryptosense.workbench.claims.store_clients import keys_carry_one_prefix, one_client_per_process
 from cryptosense.workbench.experiments.integration_clients import CLIENTS
-from cryptosense.workbench.experiments.integration_trouble import HEALED, OUTAGE
+from cryptosense.workbench.experiments.integration_trouble import HEALED, OUTAGE, UNWELL
 from cryptosense.workbench.experiments.promise import Promise, promise
 
 
@@ -90,6 +90,15 @@ def _clients_and_outage() -> Sequence[Promise]:
                 ),
             ),
             OUTAGE,
+        ),
+        promise(
+            "outage-health",
+            "While the store is away health says so, with 503.",
+            ("checklist:infrastructure-4",),
+            refusals.answered_with(
+                {503}, phase=UNWELL, kinds=("health.read",), why_wrong="the store was away, and health was content"
+            ),
+            UNWELL,
         ),
         promise(
             "outage-healed",

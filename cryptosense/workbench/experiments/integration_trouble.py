@@ -9,7 +9,7 @@ from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.targets.hooks import run_hook
 
-OUTAGE, HEALED = "outage", "healed"
+OUTAGE, UNWELL, HEALED = "outage", "health in the outage", "healed"
 _PAIRS = tuple(itertools.combinations(("uniswap", "aptos", "near", "polkadot", "ripple", "tether"), 2))
 
 
@@ -21,6 +21,7 @@ async def _outage(stage: Stage, phase: str) -> None:
     await client.fetch_csrf()
     client.phase = phase
     reader, urls = stage.guest(phase, "reader"), itertools.cycle(stage.urls)
+    visitor = stage.guest(UNWELL, "visitor")
     primary = await store.primary()
     stage.lab.progress.fault("store killed")
     with stage.lab.recorder.span(SpanKind.FAULT, "kill", label="store killed"):
@@ -29,6 +30,7 @@ async def _outage(stage: Stage, phase: str) -> None:
             await asyncio.gather(*(reader.read_tokens(*pair, instance=next(urls)) for pair in _PAIRS[:9]))
             for url in stage.urls:
                 await client.post_csrf(instance=url)
+                await visitor.health(instance=url)
             began = stage.lab.recorder.now()
             code = await chosen.terminate(timeout=15)
             stage.lab.recorder.observe("exit.code", code, instance=chosen.name, redis="down")
@@ -58,7 +60,7 @@ async def _outage_by_hook(stage: Stage, phase: str) -> None:
     client = await stage.account("before the outage", "s0")
     await client.fetch_csrf()
     client.phase = phase
-    reader, visitor = stage.guest(phase, "reader"), stage.guest("health in the outage", "visitor")
+    reader, visitor = stage.guest(phase, "reader"), stage.guest(UNWELL, "visitor")
     stage.lab.progress.fault("store taken away")
     with stage.lab.recorder.span(SpanKind.FAULT, "hook", label="store taken away"):
         try:

@@ -155,7 +155,7 @@ def _tokens() -> Sequence[Attack]:
         _attack(
             "owner-spared",
             "another's portfolio spared",
-            "The owner still has it, unchanged in place.",
+            "The owner still has it.",
             ("AUTH-1",),
             refusals.answered_with(
                 {200}, phase="another's portfolio spared", kinds=("portfolios.read",), why_wrong="the owner lost it"

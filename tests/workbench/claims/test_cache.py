@@ -110,6 +110,18 @@ def test_cache_5_a_list_with_the_coin_is_dropped_and_one_without_is_not_judged(w
     assert written.judged(AFTER_DROP).verdict is Verdict.VIOLATED
 
 
+@pytest.mark.parametrize(
+    ("status", "after", "verdict"),
+    [(429, "v", Verdict.HOLDS), (429, "w", Verdict.VIOLATED), (200, "w", Verdict.UNDECIDED)],
+)
+def test_an_invalidation_that_was_denied_leaves_everything_where_it_is(written, status, after, verdict):
+    written.seen("cache.ttl_s", 30, phase="p")
+    read(written, 1, 1.5, "v", "miss")
+    written.op("tokens.invalidate", 2, 2.1, status, sent=BTC)
+    read(written, 3, 3.1, after)
+    assert written.judged(cache.denied_drop_drops_nothing(phase="p")).verdict is verdict
+
+
 def test_cache_5_two_spellings_of_a_list_are_one_entry(written, another):
     for second, verdict in (("v", Verdict.HOLDS), ("w", Verdict.VIOLATED)):
         lists = another()
