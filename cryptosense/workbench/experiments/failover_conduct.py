@@ -13,6 +13,7 @@ from cryptosense.workbench.experiments.failover_scenarios import Scenario
 from cryptosense.workbench.faults import FAULTS, Fault, inflicted, watch_elections
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.readings import watched_machine
+from cryptosense.workbench.targets.hooks import run_hook
 from cryptosense.workbench.topology.stores import OwnStore
 
 _WRITTEN = re.compile(r"(?P<fault>[a-z]+)(?:\((?P<arguments>[^()]*)\))?")
@@ -51,15 +52,53 @@ async def _fail_one_after_the_other(
     given: FailoverParameters, lab: Lab, deployment: Deployment, scenarios: Sequence[Scenario]
 ) -> None:
     async with Wire(deployment.target, lab.recorder, progress=lab.progress, timeout_s=10.0) as wire:
-        if Capability.FAULTS not in deployment.capabilities or deployment.target.foreign:
-            for scenario in scenarios:
-                wire.skip(scenario.phase, "the run may not fault this store; hooks that inject and heal are needed")
+        can_fail = []
+        for scenario in scenarios:
+            if reason := _why_not(scenario, deployment):
+                wire.skip(scenario.phase, reason)
+            else:
+                can_fail.append(scenario)
+        if not can_fail:
             return
         lab.progress.phase(f"accounts on {deployment.label}")
         lanes = Lanes(wire, sessions=given.sessions, post_every_s=given.post_every_s, probe_every_s=given.probe_every_s)
         await lanes.open()
-        for scenario in scenarios:
-            await _fail(given, lab, deployment, lanes, scenario)
+        fail = _fail_by_hook if deployment.target.foreign else _fail
+        for scenario in can_fail:
+            await fail(given, lab, deployment, lanes, scenario)
+
+
+def _why_not(scenario: Scenario, deployment: Deployment) -> str | None:
+    """Why the failure cannot be inflicted here, and what to provide; None where it can."""
+    profile = deployment.target.profile
+    if not deployment.target.foreign:
+        return None if Capability.FAULTS in deployment.capabilities else "nothing may be done to this store"
+    if not {scenario.name} <= set(profile.hooks.fault) & set(profile.hooks.heal):
+        return f"provide [hooks.fault] {scenario.name} and [hooks.heal] {scenario.name}, commands that inject and cure"
+    if profile.csrf.grace_s > 0:
+        return "used tokens are declared to pass for a while ([csrf] grace_s): only without one a replay tells anything"
+    return None
+
+
+async def _fail_by_hook(
+    given: FailoverParameters, lab: Lab, deployment: Deployment, lanes: Lanes, scenario: Scenario
+) -> None:
+    """The same on a deployment that is not ours, by its owner's commands. Its limit is not asked about here."""
+    lab.progress.phase(scenario.label, expected_seconds=given.before_s + (scenario.hold_s or 3.0) + given.after_s)
+    hooks, recorder = deployment.target.profile.hooks, lab.recorder
+    labels = {"phase": scenario.phase, "label": scenario.label}
+    with recorder.span(SpanKind.PHASE, scenario.phase):
+        async with watched_store(recorder, None, deployment.target, scenario.phase), lanes.running(scenario.phase):
+            await asyncio.sleep(given.before_s)
+            lab.progress.fault(scenario.label)
+            with recorder.span(SpanKind.FAULT, scenario.name, **labels):
+                try:
+                    await run_hook(hooks.fault[scenario.name])
+                    await asyncio.sleep((scenario.hold_s or 3.0) * given.hold_factor)
+                finally:
+                    await run_hook(hooks.heal[scenario.name])
+            lab.progress.fault(None)
+            await asyncio.sleep(given.after_s)
 
 
 async def _fail(given: FailoverParameters, lab: Lab, deployment: Deployment, lanes: Lanes, scenario: Scenario) -> None:

@@ -93,7 +93,9 @@ class Lanes:
         for writer in self._writers:
             writer.begin(phase)
         paces: list[tuple[Step, float]] = [(writer.step, self._post_every_s) for writer in self._writers]
-        paces += [(probe_limit, self._probe_every_s), (read_tokens, 0.25), (use_session, 0.25)]
+        paces += [(read_tokens, 0.25), (use_session, 0.25)]
+        if not self._wire.target.foreign:  # a stranger's limit is not the one that the run plans with
+            paces.append((probe_limit, self._probe_every_s))
         over = asyncio.Event()
         tasks = [asyncio.create_task(_keep(step, every, over)) for step, every in paces]
         try:
