@@ -142,7 +142,7 @@ async def test_the_upstream_counts_calls_and_obeys(tmp_path):
 
 
 WHOLE = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from cryptosense.workbench.deployment import DeploymentPlan, StoreKind
 from cryptosense.workbench.history import Recorder
@@ -150,6 +150,8 @@ from cryptosense.workbench.load import Ask, ClosedLoop, LoadClient, LoadPlan, dr
 from cryptosense.workbench.topology import instances
 from cryptosense.workbench.topology.deployments import open_deployment
 
+# A shell that starts the tests in the background has its children ignore Ctrl-C, and Python keeps to that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, standin = Path(sys.argv[1]), sys.argv[2]
 instances.service_command = lambda _name, *, host, port: [sys.executable, standin, "--host", host, "--port", str(port)]
 
