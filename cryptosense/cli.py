@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
-from cryptosense.cli_target import ALLOW_PUBLIC, TARGET_PROFILE, TARGET_URLS, agreed_ceilings, named_target, target
-from cryptosense.errors import CryptoSenseError, Interrupted
+from cryptosense.cli_target import (
+    ALLOW_PUBLIC,
+    TARGET_PROFILE,
+    TARGET_URLS,
+    agreed_ceilings,
+    named_target,
+    refuse_without_target,
+    target,
+)
+from cryptosense.errors import CryptoSenseError, Interrupted, UsageError
 from cryptosense.workbench.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
@@ -105,6 +113,10 @@ def validate(
             named = named_target(target, target_profile, allow_public=allow_public)
             limits = agreed_ceilings(named, ceilings, yes=yes)
             surroundings = replace(surroundings, target=named.model_dump_json(), ceilings=limits)
+        else:
+            refuse_without_target(
+                {"target_profile": target_profile, "allow_public": allow_public, "yes": yes, **ceilings}
+            )
         request = prepare(experiments, profile=profile, assignments=assignments, surroundings=surroundings)
         watcher = watcher_for(console)
         folder, results = run_all(request, watcher, stop)
@@ -119,7 +131,7 @@ def validate(
 @cli.command("list")
 @click.option("--parameters", is_flag=True, help="Show each experiment's parameters as well.")
 def list_experiments(*, parameters: bool) -> None:
-    """Show the experiments, what each asks, and its parameters."""
+    """Show the experiments and what each asks; with --parameters also what can be changed."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -146,7 +158,13 @@ def serve(host: str, port: int, instances: int) -> None:
 
 @cli.command()
 @_OUT
-@click.option("--port", default=8888, show_default=True, help="JupyterLab's port; the next free one if it is taken.")
+@click.option(
+    "--port",
+    default=8888,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="JupyterLab's port; the next free one if it is taken.",
+)
 @click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address.")
 def lab(out: Path, port: int, browser: bool) -> None:
     """Open the notebooks in JupyterLab."""
@@ -198,7 +216,10 @@ def compare(before: str, after: str, out: Path) -> None:
     from cryptosense.workbench.compare import compare_runs
     from cryptosense.workbench.library import find_run
 
-    comparison = compare_runs(find_run(before, out), find_run(after, out))
+    old, new = find_run(before, out), find_run(after, out)
+    if old == new:
+        raise UsageError(f"{old.name} would be compared with itself; name two runs, or an older one than the latest")
+    comparison = compare_runs(old, new)
     click.echo("\n".join(comparison.lines()))
     sys.exit(VIOLATED if comparison.regression else HOLDS)
 
@@ -249,7 +270,12 @@ def controls(names: tuple[str, ...], jobs: int, out: Path) -> None:
 
 
 @cli.command()
-@click.argument("rows", nargs=-1, metavar="[limiter|csrf|cache|web]...")
+@click.argument(
+    "rows",
+    nargs=-1,
+    type=click.Choice(["limiter", "csrf", "cache", "web"]),  # refused before last time's figures are moved aside
+    metavar="[limiter|csrf|cache|web]...",
+)
 @click.option("--quick", is_flag=True, help="Fewer rounds and shorter axes.")
 @click.option("--check", is_flag=True, help="Exit code 1 where a ratio is worse than the committed baseline.")
 @click.option("--keep", is_flag=True, help="Make these ratios the baseline.")

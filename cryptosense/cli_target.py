@@ -80,6 +80,13 @@ def named_target(urls: Sequence[str], profile: Path | None, *, allow_public: boo
     return Target(urls=tuple(url.rstrip("/") for url in urls), profile=found, foreign=True)
 
 
+def refuse_without_target(given: Mapping[str, object]) -> None:
+    """Where no --target is named, an option that is about one would be passed over in silence."""
+    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
+    if idle:
+        raise UsageError(f"{idle[0]} goes with --target URL, and none is named")
+
+
 def agreed_ceilings(named: "Target", wanted: Mapping[str, float | None], *, yes: bool) -> "Ceilings":
     """What may be sent at most, printed, and agreed to by the user or by --yes."""
     from cryptosense.workbench.targets.ceilings import Ceilings

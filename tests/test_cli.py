@@ -51,6 +51,12 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (["validate", "--target", "http://127.0.0.1:9"], "nothing was sent; add --yes"),
         (["validate", "--target", "http://127.0.0.1:9", "--target-profile", "none.toml"], "cannot read the target"),
         (["target", "check"], "name the deployment with --target URL"),
+        (["validate", "--target-profile", "none.toml"], "--target-profile goes with --target URL"),
+        (["validate", "--max-rate", "3"], "--max-rate goes with --target URL"),
+        (["validate", "--yes"], "--yes goes with --target URL"),
+        (["bench", "limitre"], "'limitre' is not one of 'limiter'"),
+        (["lab", "--port", "70000"], "70000 is not in the range"),
+        (["preflight", "127.0.0.1:6379"], "REDIS_URL must begin with redis://"),
         (["dance"], "No such command 'dance'"),
     ],
 )  # fmt: skip
