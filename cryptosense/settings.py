@@ -308,7 +308,8 @@ def _scheme(scheme: str) -> tuple[bool, RedisKind]:
     transport, _, topology = scheme.partition("+")
     if transport not in {"redis", "rediss"} or topology not in {"", "sentinel", "cluster"}:
         raise ConfigurationError(
-            f"REDIS_URL must begin with redis://, rediss://, redis+sentinel:// or redis+cluster://, not {scheme!r}"
+            "REDIS_URL must begin with redis://, rediss://, redis+sentinel:// or redis+cluster://"
+            + (f", not {scheme}://" if scheme else "")
         )
     return transport == "rediss", cast("RedisKind", topology or "standalone")
 

@@ -33,9 +33,8 @@ def refuse_public(urls: Iterable[str], *, allow_public: bool, resolver: Resolver
             raise UsageError(f"cannot resolve {parts.hostname}: {error.strerror or error}") from None
         public = [address for address in addresses if not _is_private(address)]
         if public and not allow_public:
-            raise UsageError(
-                f"{parts.hostname} is {public[0]}, a public address; add --allow-public if the system is yours to load"
-            )
+            named = parts.hostname if parts.hostname == public[0] else f"{parts.hostname} ({public[0]})"
+            raise UsageError(f"{named} is a public address; add --allow-public if the system is yours to load")
 
 
 def _is_private(address: str) -> bool:
