@@ -6,7 +6,7 @@ sentinels SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL SENTINELS and SENTINEL CKQU
 
 import ipaddress
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -307,7 +307,11 @@ def _quorum(client: Client, service: str) -> str:
 
 
 def _ask_cluster(looker: _Looker, address: Address) -> tuple[ClusterFacts, list[tuple[str, int]]]:
-    client = looker.connect(address.nodes[0])
+    """The cluster as the first of its nodes that answers tells it, and those of its primaries that answer."""
+    known = _answering(looker, address.nodes)
+    if not known:
+        raise CouldNotStart("no node of the cluster answered; check the addresses, the ports and TLS")
+    client = looker.connect(known[0])
     try:
         state: Mapping[str, Any] = client.execute_command("CLUSTER INFO")
         nodes: Mapping[str, Mapping[str, Any]] = client.execute_command("CLUSTER NODES")
@@ -323,7 +327,24 @@ def _ask_cluster(looker: _Looker, address: Address) -> tuple[ClusterFacts, list[
         primaries_without_replica=alone,
     )
     places = [name.rpartition(":") for name in primaries]
-    return facts, [(host, int(port)) for host, _, port in places]
+    return facts, _answering(looker, [(host, int(port)) for host, _, port in places])
+
+
+def _answering(looker: _Looker, nodes: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The nodes that take a connection: a cluster that lost a shard is to be looked at all the same."""
+    found = []
+    for node in nodes:
+        client = looker.connect(node)
+        try:
+            client.connection_pool.get_connection()
+        except redis.exceptions.AuthenticationError:
+            raise
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            continue
+        finally:
+            client.close()
+        found.append(node)
+    return found
 
 
 def _is_loopback(host: str) -> bool:
