@@ -113,7 +113,7 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
 
     A version is older than an invalidation when an answer had shown it before the invalidation was asked, or when the
     upstream made it so early that its fetch must have begun before. A read is judged only where one of the two can
-    show: the list had been read before, or was being fetched from an upstream whose latency is declared.
+    show: the list had been read before, or was being fetched, and the age of what was fetched can be told.
     """
 
     def check(history: History) -> Finding:
@@ -128,7 +128,7 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
                 shown = _shown_before(read, reads, drop)
                 begun = _fetch_begun(read, history, latency)
                 old = shown is not None or (begun is not None and begun < drop.invoked_at - _LATE_S)
-                judged += old or _would_show(read, reads, drop, latency)
+                judged += old or _would_show(read, reads, drop, history, latency)
                 if old:
                     stale.append((drop, read, shown))
         if not judged:
@@ -296,14 +296,15 @@ def _touches(drop: Operation, read: Operation) -> bool:
     return not coins or bool(coins & listed)
 
 
-def _would_show(read: Operation, reads: Sequence[Operation], drop: Operation, latency: float) -> bool:
+def _would_show(read: Operation, reads: Sequence[Operation], drop: Operation, history: History, latency: float) -> bool:
     """Whether something older than the invalidation was there to be shown, and would be known as such."""
     same = [other for other in reads if other.sent.get("ids") == read.sent.get("ids")]
-    known = any(other.completed_at < drop.invoked_at - CLOCK_SLACK_S for other in same)
-    fetching = any(
-        other.invoked_at < drop.invoked_at - _LATE_S and other.completed_at > drop.invoked_at for other in same
-    )
-    return known or (fetching and latency > 0 and read.got.get("as_of") is not None)
+    if any(other.completed_at < drop.invoked_at - CLOCK_SLACK_S for other in same):
+        return True
+    before = drop.invoked_at - _LATE_S
+    under_way = [other for other in same if other.invoked_at < before and other.completed_at > drop.invoked_at]
+    begun = [moment for other in under_way if (moment := _fetch_begun(other, history, latency)) is not None]
+    return bool(begun) and (latency > 0 or min(begun) < before)
 
 
 def _shown_before(read: Operation, reads: Sequence[Operation], drop: Operation) -> Operation | None:

@@ -69,7 +69,7 @@ async def _raced(stage: Stage, phase: str) -> None:
     reader = stage.guest(phase, "reader")
     for coin in _coins(stage)[6:8]:
         fetching = asyncio.create_task(_read(reader, coin, stage.urls[0]))
-        await asyncio.sleep(0.08)
+        await asyncio.sleep(0.12)  # the fetch has begun by then, and takes twice as long
         await editor.invalidate_tokens(coin, instance=stage.urls[-1])
         await fetching
         for url in stage.urls:

@@ -150,3 +150,12 @@ def test_nothing_recorded_is_undecided(written, checker):
 def test_cache_7_an_outage_that_is_called_a_miss_convicts(written, word, verdict):
     read(written, 1, 1.5, "v", word)
     assert written.judged(cache.outage_is_no_miss(phase="p")).verdict is verdict
+
+
+def test_cache_4_a_fetch_under_way_whose_age_is_told_is_judged_without_a_declared_latency(another):
+    for served, verdict in ((1.1, Verdict.VIOLATED), (1.7, Verdict.HOLDS)):
+        told = another()
+        read(told, 1, 1.9, "w", "miss", as_of=EPOCH + 1.1)
+        told.op("tokens.invalidate", 1.4, 1.5, 200, sent=BTC)
+        read(told, 2, 2.1, f"v{served}", as_of=EPOCH + served)
+        assert told.judged(AFTER_DROP).verdict is verdict
