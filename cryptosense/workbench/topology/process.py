@@ -179,8 +179,11 @@ class ManagedProcess:
         return 0 if code is None else code
 
     def _last_words(self) -> str:
+        """The first line alone tells why: reports and terminals show no more of a reason."""
         lines = self.last_lines()
-        return f"; log {self.log}:\n" + "\n".join(lines) if lines else f"; its log {self.log} is empty"
+        if not lines:
+            return f"; its log {self.log} is empty"
+        return f": {lines[-1].strip()}; log {self.log}:\n" + "\n".join(lines)
 
 
 async def start_together(processes: Sequence[ManagedProcess]) -> None:
