@@ -76,7 +76,15 @@ def _plan(given: LoadParameters, label: str, settings: Mapping[str, str]) -> Dep
         service=given.service,
         instances=given.instances,
         upstream=UpstreamPlan(latency_ms=(200, 300)),  # so that an answer within the plan's 50 ms is a cached one
-        settings={"TRUSTED_PROXIES": "127.0.0.0/8", "LOG_LEVEL": "warning", "TOKENS_TTL_S": "600", **settings},
+        settings={
+            "TRUSTED_PROXIES": "127.0.0.0/8",
+            "LOG_LEVEL": "warning",
+            "TOKENS_TTL_S": "600",
+            # A process that the machine stops for a moment must not look like a store that is away: what the insurance
+            # admits then is `failover`'s to judge.
+            "STATE_BUDGET_MS": "2000",
+            **settings,
+        },
     )
 
 
