@@ -23,10 +23,14 @@ class Testable:
 async def check_target(target: Target) -> list[Testable]:
     """Asks each address for its health, signs in with one ready account where there is one, and judges the rest.
 
+    Where no address says anything about its health, there is nothing more to say.
+
     Creates nothing. An address that does not answer, or an account that is refused, is found here and not under load.
     """
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
         answers = [await _answers(client, url, target.profile.health.health) for url in target.urls]
+        if not any(answer.yes for answer in answers):
+            return answers
         bearer, accounts = await _sign_in(client, target)
         found = [*answers, accounts]
         if bearer is not None:
@@ -85,7 +89,7 @@ async def _csrf(client: httpx.AsyncClient, target: Target, bearer: str) -> Testa
 
 def _limits(target: Target) -> Iterator[Testable]:
     for name, limit in target.profile.limits.items():
-        declared = f"{limit.max} in {limit.window_s:g} s at {limit.method} {limit.path}"
+        declared = f"{limit.max} in {limit.window_s:g} s at {limit.method} {limit.path}; declared, not tried"
         yield Testable(f"limit {name}", True, declared)
     if not target.profile.limits:
         yield Testable("rate limits", False, "provide [limits.NAME] with max, window_s, method and path")
