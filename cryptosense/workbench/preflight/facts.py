@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cryptosense.errors import CouldNotStart
+from cryptosense.settings import RedisSettings
 
 T = TypeVar("T")
 Client = Any  # redis-py annotates one method for sync and async replies at once, which fits neither
@@ -35,35 +36,6 @@ CONFIG_NAMES = (
     "tcp-keepalive",
     "timeout",
 )
-
-
-class Address(Protocol):
-    """Where the state is to live, as the settings parse it."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def nodes(self) -> tuple[tuple[str, int], ...]: ...
-    @property
-    def service(self) -> str | None: ...
-    @property
-    def username(self) -> str | None: ...
-    @property
-    def password(self) -> str | None: ...
-    @property
-    def db(self) -> int: ...
-    @property
-    def tls(self) -> bool: ...
-    @property
-    def tls_ca(self) -> str | None: ...
-    @property
-    def tls_cert(self) -> str | None: ...
-    @property
-    def tls_key(self) -> str | None: ...
-    @property
-    def sentinel_username(self) -> str | None: ...
-    @property
-    def sentinel_password(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +102,7 @@ class Facts:
 class _Looker:
     """Asks, and notes what it was not allowed to ask."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: RedisSettings) -> None:
         self._address = address
         self.denied: dict[str, str] = {}
 
@@ -231,7 +203,7 @@ class _Looker:
         return tuple(took)
 
 
-def look(address: Address) -> Facts:
+def look(address: RedisSettings) -> Facts:
     """Everything that the account may see of the servers at `address`.
 
     Raises:
@@ -270,7 +242,7 @@ def look(address: Address) -> Facts:
 
 
 def _primaries(
-    looker: _Looker, address: Address
+    looker: _Looker, address: RedisSettings
 ) -> tuple[SentinelFacts | None, ClusterFacts | None, list[tuple[str, int]]]:
     if address.kind == "sentinel":
         facts, primary = _ask_sentinels(looker, address)
@@ -281,7 +253,7 @@ def _primaries(
     return None, None, [address.nodes[0]]
 
 
-def _ask_sentinels(looker: _Looker, address: Address) -> tuple[SentinelFacts, tuple[str, int]]:
+def _ask_sentinels(looker: _Looker, address: RedisSettings) -> tuple[SentinelFacts, tuple[str, int]]:
     failures = []
     for node in address.nodes:
         client = looker.connect(node, sentinel=True)
@@ -306,7 +278,7 @@ def _quorum(client: Client, service: str) -> str:
         return str(error)
 
 
-def _ask_cluster(looker: _Looker, address: Address) -> tuple[ClusterFacts, list[tuple[str, int]]]:
+def _ask_cluster(looker: _Looker, address: RedisSettings) -> tuple[ClusterFacts, list[tuple[str, int]]]:
     """The cluster as the first of its nodes that answers tells it, and those of its primaries that answer."""
     known = _answering(looker, address.nodes)
     if not known:
