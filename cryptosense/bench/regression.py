@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptosense.bench.rows import Better, Row
+from cryptosense.errors import UsageError
 
 BASELINE = Path(__file__).with_name("baseline.json")
 MINIMUM_EFFECT = 0.25
@@ -41,6 +42,13 @@ def regressions(rows: Sequence[Row], baseline: Mapping[str, Mapping[str, Any]]) 
 
 
 def load_baseline(path: Path = BASELINE) -> Mapping[str, Mapping[str, Any]]:
+    """The committed ratios by row.
+
+    Raises:
+        UsageError: there are none yet.
+    """
+    if not path.is_file():
+        raise UsageError("there is no baseline to hold these ratios against; make one with `cryptosense bench --keep`")
     found: Mapping[str, Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

@@ -7,6 +7,7 @@ from cryptosense.bench.race import Contender, race, ratio
 from cryptosense.bench.regression import load_baseline, regressions, write_baseline
 from cryptosense.bench.report import as_document, draw
 from cryptosense.bench.rows import OURS, Better, Entry, Goal, Row, exact
+from cryptosense.errors import UsageError
 
 
 def row(figure, *, goal=0.5, better=Better.LOWER, low=None, high=None):
@@ -73,6 +74,11 @@ def test_a_regression_needs_an_effect_beyond_both_intervals(tmp_path, now, bette
     assert bool(found) is worse
     if worse:
         assert "row: was 0.3" in str(found[0])
+
+
+def test_a_missing_baseline_is_said_in_one_line(tmp_path):
+    with pytest.raises(UsageError, match="--keep"):
+        load_baseline(tmp_path / "none.json")
 
 
 def point(value, median, *, axis="identities"):
