@@ -82,9 +82,10 @@ async def test_an_open_loop_keeps_its_schedule_and_counts_latency_from_the_inten
     assert len(operations) == len(due) == report.requests
     begun = operations[0].intended_at - due[0]
     assert [op.intended_at - begun for op in operations] == pytest.approx(due)
-    assert all(op.intended_at - 0.002 <= op.invoked_at for op in operations)  # uvloop rounds to milliseconds
-    assert all(op.latency >= 0.1 for op in operations)
-    assert report.latency[0.5] >= 0.1
+    early = 0.002  # uvloop rounds to milliseconds: a request may leave, and so be answered, that much before its time
+    assert all(op.intended_at - early <= op.invoked_at for op in operations)
+    assert all(op.latency >= 0.1 - early for op in operations)
+    assert report.latency[0.5] >= 0.1 - early
 
 
 def test_a_schedule_is_the_same_for_the_same_seed_and_ends_with_the_plan():
