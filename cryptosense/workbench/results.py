@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cryptosense.errors import WorkbenchError
 from cryptosense.workbench.claims.claim import Judgement
-from cryptosense.workbench.verdicts import Verdict, worst
+from cryptosense.workbench.verdicts import Verdict, as_counted, worst
 
 RESULTS = "results.json"
 VERDICTS = "verdicts.json"
@@ -74,11 +74,8 @@ class ClaimResult(_Document):
 
     @property
     def counts_as(self) -> Verdict:
-        """The verdict as it enters the experiment's: a convicted control holds, an acquitted one is a violation."""
-        if not self.control:
-            return self.verdict
-        swapped = {Verdict.VIOLATED: Verdict.HOLDS, Verdict.HOLDS: Verdict.VIOLATED}
-        return swapped.get(self.verdict, Verdict.UNDECIDED)
+        """The verdict as it enters the experiment's (see `as_counted`)."""
+        return as_counted(self.verdict, control=self.control)
 
     @classmethod
     def of(cls, judgement: Judgement) -> Self:

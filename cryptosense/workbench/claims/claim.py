@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cryptosense.workbench.history import History
-from cryptosense.workbench.verdicts import Verdict
+from cryptosense.workbench.verdicts import Verdict, as_counted
 
 Figure = float | int | str | None
 
@@ -62,11 +62,8 @@ class Judgement:
 
     @property
     def counts_as(self) -> Verdict:
-        """The verdict as it enters the experiment's: a convicted control holds, an acquitted one is a violation."""
-        if not self.claim.control:
-            return self.finding.verdict
-        swapped = {Verdict.VIOLATED: Verdict.HOLDS, Verdict.HOLDS: Verdict.VIOLATED}
-        return swapped.get(self.finding.verdict, Verdict.UNDECIDED)
+        """The verdict as it enters the experiment's (see `as_counted`)."""
+        return as_counted(self.finding.verdict, control=self.claim.control)
 
 
 def judge(claim: Claim, history: History) -> Judgement:
