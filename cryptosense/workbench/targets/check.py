@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from cryptosense.workbench.client.answers import dig
 from cryptosense.workbench.deployment import Capability
 from cryptosense.workbench.target import Account, Route, Target, reveal
 from cryptosense.workbench.targets.foreign import ANSWER_TIMEOUT_S, ForeignDeployment
@@ -71,7 +72,7 @@ async def _bearer(client: httpx.AsyncClient, target: Target, account: Account) -
     body = {auth.email_field: reveal(account.email), auth.password_field: reveal(account.password)}
     url = target.urls[0].rstrip("/") + auth.login.path
     answer = (await client.request(auth.login.method, url, json=body)).raise_for_status()
-    return str(dig(answer.json(), auth.bearer_field))
+    return _text_at(answer.json(), auth.bearer_field)
 
 
 async def _csrf(client: httpx.AsyncClient, target: Target, bearer: str) -> Testable:
@@ -79,7 +80,7 @@ async def _csrf(client: httpx.AsyncClient, target: Target, bearer: str) -> Testa
     url = target.urls[0].rstrip("/") + csrf.fetch.path
     try:
         answer = await client.request(csrf.fetch.method, url, headers={"Authorization": f"Bearer {bearer}"})
-        token = str(dig(answer.raise_for_status().json(), csrf.field))
+        token = _text_at(answer.raise_for_status().json(), csrf.field)
     except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
         return Testable("CSRF tokens", False, f"no token at {csrf.fetch.path} in {csrf.field!r} ({error}); see [csrf]")
     if csrf.successor == "none":
@@ -110,14 +111,13 @@ def _by_capability(target: Target) -> Iterator[Testable]:
     yield Testable("a rollback", rollback is not None, "" if rollback else "provide [hooks] rollback")
 
 
-def dig(document: Any, path: str) -> Any:
-    """The value at a dotted path.
+def _text_at(document: Any, path: str) -> str:
+    """The text at a dotted path.
 
     Raises:
         KeyError: there is none.
     """
-    for part in path.split("."):
-        if not isinstance(document, dict) or part not in document:
-            raise KeyError(path)
-        document = document[part]
-    return document
+    found = dig(document, path)
+    if not isinstance(found, str):
+        raise KeyError(path)
+    return found
