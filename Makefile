@@ -39,9 +39,9 @@ lint: $(TOOLS)
 	$(BIN)/mypy
 
 lock: ## Pin the dependencies again (needs `uv` on the path)
-	uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet --python-version 3.11 \
+	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --no-annotate --quiet --python-version 3.11 \
 	  pyproject.toml --extra build --extra test --extra peers --extra distributed -o requirements-test.txt
-	uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet --python-version 3.11 \
+	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --no-annotate --quiet --python-version 3.11 \
 	  pyproject.toml --extra build --constraint requirements-test.txt -o requirements.txt
 
 clean: ## Remove the virtual environment and what tools left behind
