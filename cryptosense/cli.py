@@ -99,11 +99,11 @@ def validate(
     """
     from rich.console import Console
 
-    from cryptosense.workbench.run import prepare
-    from cryptosense.workbench.run import validate as run_all
-    from cryptosense.workbench.stopping import StopRequest
-    from cryptosense.workbench.surroundings import Surroundings
-    from cryptosense.workbench.terminal import print_results, watcher_for
+    from cryptosense.workbench.run.run import prepare
+    from cryptosense.workbench.run.run import validate as run_all
+    from cryptosense.workbench.run.stopping import StopRequest
+    from cryptosense.workbench.run.surroundings import Surroundings
+    from cryptosense.workbench.run.terminal import print_results, watcher_for
 
     console = Console(highlight=False)
     stop = StopRequest()
@@ -136,7 +136,7 @@ def list_experiments(*, parameters: bool) -> None:
     from rich.markup import escape
 
     from cryptosense.workbench.experiments import catalog
-    from cryptosense.workbench.parameters import describe
+    from cryptosense.workbench.run.parameters import describe
 
     console = Console(highlight=False)
     for experiment in catalog().values():
@@ -180,9 +180,9 @@ def recheck(run: str, out: Path) -> None:
     """Judge the saved history of RUN (an id, a folder, or `latest`) again, without running anything."""
     from rich.console import Console
 
-    from cryptosense.workbench.library import find_run
-    from cryptosense.workbench.recheck import recheck as judge_again
-    from cryptosense.workbench.terminal import print_results
+    from cryptosense.workbench.run.library import find_run
+    from cryptosense.workbench.run.recheck import recheck as judge_again
+    from cryptosense.workbench.run.terminal import print_results
 
     console = Console(highlight=False)
     folder = find_run(run, out)
@@ -199,8 +199,8 @@ def recheck(run: str, out: Path) -> None:
 @_OUT
 def report(run: str, out: Path) -> None:
     """Render the report of RUN (an id, a folder, or `latest`) again from its results."""
-    from cryptosense.workbench.library import find_run
     from cryptosense.workbench.report import write_report
+    from cryptosense.workbench.run.library import find_run
 
     folder = find_run(run, out)
     write_report(folder)
@@ -214,7 +214,7 @@ def report(run: str, out: Path) -> None:
 def compare(before: str, after: str, out: Path) -> None:
     """Show what changed from run BEFORE to run AFTER, beyond noise; exit code 1 on a regression."""
     from cryptosense.workbench.compare import compare_runs
-    from cryptosense.workbench.library import find_run
+    from cryptosense.workbench.run.library import find_run
 
     old, new = find_run(before, out), find_run(after, out)
     if old == new:
@@ -232,7 +232,7 @@ def preflight(redis_url: str | None) -> None:
 
     from cryptosense.workbench.preflight import examine, look
     from cryptosense.workbench.preflight.showing import show
-    from cryptosense.workbench.surroundings import redis_address
+    from cryptosense.workbench.run.surroundings import redis_address
 
     examined = examine(look(redis_address(redis_url)))
     show(Console(highlight=False), examined)
@@ -253,9 +253,9 @@ def controls(names: tuple[str, ...], jobs: int, out: Path) -> None:
     from rich.console import Console
 
     from cryptosense.controls.control import catalog
-    from cryptosense.workbench.control_matrix import Suspect, arrange, try_controls
-    from cryptosense.workbench.control_showing import TrialWatch, print_matrix
-    from cryptosense.workbench.library import beside_newest
+    from cryptosense.workbench.run.control_matrix import Suspect, arrange, try_controls
+    from cryptosense.workbench.run.control_showing import TrialWatch, print_matrix
+    from cryptosense.workbench.run.library import beside_newest
 
     console = Console(highlight=False)
     suspects = [Suspect(name, control.contract, control.flaw) for name, control in catalog().items()]
@@ -288,7 +288,7 @@ def bench(*, rows: tuple[str, ...], quick: bool, check: bool, keep: bool, out: P
     from rich.console import Console
 
     from cryptosense.bench.main import Options, run_bench
-    from cryptosense.workbench.library import beside_newest
+    from cryptosense.workbench.run.library import beside_newest
 
     folder = beside_newest(out, "bench")
     options = Options(groups=rows, quick=quick, check=check, keep=keep, out=folder)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from cryptosense.errors import UsageError
-from cryptosense.workbench.library import notebooks_folder
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.library import notebooks_folder
+from cryptosense.workbench.run.surroundings import Surroundings
 
 START_PAGE = "start.md"
 COPIES = "cryptosense-notebooks"

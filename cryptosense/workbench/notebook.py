@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from cryptosense.errors import CryptoSenseError
-from cryptosense.workbench.conduct import conduct_experiment
 from cryptosense.workbench.experiments import find_experiment
-from cryptosense.workbench.library import LATEST, find_run, new_run
-from cryptosense.workbench.parameters import choose
 from cryptosense.workbench.progress import PROGRESS, ProgressLog
-from cryptosense.workbench.saved import SavedExperiment, SavedRun
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.conduct import conduct_experiment
+from cryptosense.workbench.run.library import LATEST, find_run, new_run
+from cryptosense.workbench.run.parameters import choose
+from cryptosense.workbench.run.saved import SavedExperiment, SavedRun
+from cryptosense.workbench.run.surroundings import Surroundings
 
 __all__ = ["conduct", "load_run"]
 
@@ -69,7 +69,7 @@ def load_run(name: str = LATEST) -> SavedRun:
 
 def _write_results(folder: Path, surroundings: Surroundings, started_at: float) -> None:
     """A notebook run by hand leaves the same `results.json` as the command line does."""
-    from cryptosense.workbench.gathering import gather_hand_run  # noqa: PLC0415 (asks the server for its version)
+    from cryptosense.workbench.run.gathering import gather_hand_run  # noqa: PLC0415 (asks the server for its version)
 
     gather_hand_run(folder, surroundings, started_at)
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import cryptosense
-from cryptosense.workbench.library import notebooks_folder
+from cryptosense.workbench.run.library import notebooks_folder
 from cryptosense.workbench.topology.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.timeout(420)]

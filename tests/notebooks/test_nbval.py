@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cryptosense.workbench.experiments import catalog
-from cryptosense.workbench.library import notebook_of
-from cryptosense.workbench.saved import SavedRun
+from cryptosense.workbench.run.library import notebook_of
+from cryptosense.workbench.run.saved import SavedRun
 
 QUICK = ("before_after", "integration")
 

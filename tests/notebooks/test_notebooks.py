@@ -10,8 +10,8 @@ import papermill
 import pytest
 
 from cryptosense.workbench.experiments import catalog
-from cryptosense.workbench.library import notebook_of, notebooks_folder
-from cryptosense.workbench.parameters import choose, describe
+from cryptosense.workbench.run.library import notebook_of, notebooks_folder
+from cryptosense.workbench.run.parameters import choose, describe
 
 NAMES = list(catalog())
 
@@ -99,5 +99,5 @@ def test_the_notebooks_of_an_installed_wheel_are_found_in_the_package(tmp_path: 
     class Spec:
         submodule_search_locations = (str(package),)
 
-    monkeypatch.setattr("cryptosense.workbench.library.find_spec", lambda _: Spec)
+    monkeypatch.setattr("cryptosense.workbench.run.library.find_spec", lambda _: Spec)
     assert notebooks_folder() == package / "_notebooks"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cryptosense.workbench.preflight.checks import Examined
-from cryptosense.workbench.terminal import STYLES
+from cryptosense.workbench.run.terminal import STYLES
 from cryptosense.workbench.verdict_table import MARKS
 from cryptosense.workbench.verdicts import Verdict
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cryptosense.workbench.preflight import examine, look
-from cryptosense.workbench.surroundings import redis_address
+from cryptosense.workbench.run.surroundings import redis_address
 from cryptosense.workbench.topology.cluster import start_cluster
 from cryptosense.workbench.topology.process import kill_together
 from cryptosense.workbench.topology.sentinel import start_sentinel

@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 
 from cryptosense.errors import CouldNotStart, Interrupted
-from cryptosense.workbench.conduct import STOP, conduct_experiment
 from cryptosense.workbench.experiments import AnyExperiment
-from cryptosense.workbench.gathering import gather_experiment
 from cryptosense.workbench.history import load_history
-from cryptosense.workbench.judging import HISTORY, judge_saved
-from cryptosense.workbench.parameters import choose
 from cryptosense.workbench.progress import PROGRESS, ProgressLog
 from cryptosense.workbench.results import VERDICTS, ExperimentVerdicts
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.conduct import STOP, conduct_experiment
+from cryptosense.workbench.run.gathering import gather_experiment
+from cryptosense.workbench.run.judging import HISTORY, judge_saved
+from cryptosense.workbench.run.parameters import choose
+from cryptosense.workbench.run.surroundings import Surroundings
 from cryptosense.workbench.verdicts import Verdict
 
 

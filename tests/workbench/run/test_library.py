@@ -4,7 +4,7 @@ import pytest
 
 from cryptosense.errors import UsageError
 from cryptosense.workbench import jupyter
-from cryptosense.workbench.library import find_run, new_run
+from cryptosense.workbench.run.library import find_run, new_run
 
 
 def test_runs_of_one_second_get_names_of_their_own_and_latest_is_the_newest(tmp_path: Path):

@@ -2,7 +2,7 @@ import pytest
 
 from cryptosense.errors import UsageError
 from cryptosense.workbench.experiments import AnyExperiment
-from cryptosense.workbench.parameters import choose, describe, read_assignments
+from cryptosense.workbench.run.parameters import choose, describe, read_assignments
 
 
 def test_defaults_are_the_quick_profile_and_the_full_profile_changes_some(tiny: AnyExperiment):

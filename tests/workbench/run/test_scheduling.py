@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from cryptosense.workbench import run
-from cryptosense.workbench.execution import Chosen
 from cryptosense.workbench.experiments import AnyExperiment
 from cryptosense.workbench.history import Operation, Outcome, Recorder
-from cryptosense.workbench.parameters import choose
 from cryptosense.workbench.progress import Status
-from cryptosense.workbench.run import LONGEST_S, PATIENCE_S, RunRequest
-from cryptosense.workbench.stopping import StopRequest
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run import run
+from cryptosense.workbench.run.execution import Chosen
+from cryptosense.workbench.run.parameters import choose
+from cryptosense.workbench.run.run import LONGEST_S, PATIENCE_S, RunRequest
+from cryptosense.workbench.run.stopping import StopRequest
+from cryptosense.workbench.run.surroundings import Surroundings
 from cryptosense.workbench.target import Target
 from cryptosense.workbench.targets.ceilings import Ceilings
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from cryptosense.workbench.progress import ProgressLog, ProgressReader
 from cryptosense.workbench.results import ClaimResult, ExperimentResult, RunResults
-from cryptosense.workbench.stopping import StopRequest
-from cryptosense.workbench.terminal import LiveWatcher, PlainWatcher, print_results, watcher_for
+from cryptosense.workbench.run.stopping import StopRequest
+from cryptosense.workbench.run.terminal import LiveWatcher, PlainWatcher, print_results, watcher_for
 from cryptosense.workbench.verdict_table import claims_table, outcome_lines, tally
 from cryptosense.workbench.verdicts import Verdict
 

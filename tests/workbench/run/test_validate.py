@@ -81,7 +81,7 @@ def test_the_executed_notebook_holds_injected_parameters_tables_and_charts(finis
 
 @pytest.mark.end_to_end
 def test_a_saved_run_opens_as_data_frames(finished):
-    from cryptosense.workbench.saved import SavedRun
+    from cryptosense.workbench.run.saved import SavedRun
 
     run = SavedRun((finished[0] / "latest").resolve())
     frame = run["tiny"].operations()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cryptosense.workbench.conduct import conduct_experiment
 from cryptosense.workbench.experiments import find_experiment
 from cryptosense.workbench.progress import ProgressLog
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.conduct import conduct_experiment
+from cryptosense.workbench.run.surroundings import Surroundings
 from cryptosense.workbench.target import Hooks, Target, UpstreamProfile
 from cryptosense.workbench.targets.ceilings import Ceilings
 from cryptosense.workbench.targets.profile_file import load_profile

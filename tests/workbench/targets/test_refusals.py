@@ -15,7 +15,7 @@ def refused(tmp_path, monkeypatch):
     def sent(*_arguments, **_options):
         raise AssertionError("something was sent")
 
-    monkeypatch.setattr("cryptosense.workbench.run.validate", sent)
+    monkeypatch.setattr("cryptosense.workbench.run.run.validate", sent)
 
     def run(*words, profile=None):
         arguments = ["validate", "security", *words]

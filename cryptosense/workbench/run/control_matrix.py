@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from cryptosense.errors import UsageError
-from cryptosense.workbench.conduct import conduct_experiment
 from cryptosense.workbench.experiments import AnyExperiment, catalog, find_experiment
 from cryptosense.workbench.progress import PROGRESS, ProgressLog
 from cryptosense.workbench.results import ClaimResult, ExperimentVerdicts, write_json
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.conduct import conduct_experiment
+from cryptosense.workbench.run.surroundings import Surroundings
 from cryptosense.workbench.verdicts import Verdict
 
 MATRIX = "controls.json"

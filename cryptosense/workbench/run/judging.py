@@ -9,8 +9,8 @@ from cryptosense.workbench.claims.claim import Claim, Judgement, judge, undecide
 from cryptosense.workbench.experiment import Chart, Parameters
 from cryptosense.workbench.experiments import AnyExperiment
 from cryptosense.workbench.history import History, load_history
-from cryptosense.workbench.parameters import plain
 from cryptosense.workbench.results import VERDICTS, ChartResult, ClaimResult, ExperimentVerdicts, verdict_of_claims
+from cryptosense.workbench.run.parameters import plain
 from cryptosense.workbench.verdicts import Verdict
 
 HISTORY = "history.jsonl.gz"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from cryptosense.errors import UsageError
 from cryptosense.workbench.experiments import find_experiment
-from cryptosense.workbench.gathering import result_of
-from cryptosense.workbench.judging import HISTORY, STOPPED_EARLY, judge_saved
-from cryptosense.workbench.parameters import choose
 from cryptosense.workbench.results import RESULTS, ExperimentResult, RunResults, verdict_of_run
-from cryptosense.workbench.saved import read_plan
+from cryptosense.workbench.run.gathering import result_of
+from cryptosense.workbench.run.judging import HISTORY, STOPPED_EARLY, judge_saved
+from cryptosense.workbench.run.parameters import choose
+from cryptosense.workbench.run.saved import read_plan
 from cryptosense.workbench.verdicts import Verdict
 
 

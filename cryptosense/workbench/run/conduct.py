@@ -11,11 +11,11 @@ from cryptosense.workbench.deployment import Deployment, DeploymentPlan
 from cryptosense.workbench.experiment import Parameters
 from cryptosense.workbench.experiments import AnyExperiment
 from cryptosense.workbench.history import Recorder
-from cryptosense.workbench.judging import HISTORY, judge_saved
-from cryptosense.workbench.parameters import plain
 from cryptosense.workbench.progress import DONE, JUDGING, ProgressLog
 from cryptosense.workbench.results import ExperimentVerdicts, write_json
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.judging import HISTORY, judge_saved
+from cryptosense.workbench.run.parameters import plain
+from cryptosense.workbench.run.surroundings import Surroundings
 from cryptosense.workbench.target import Target
 
 PLAN = "plan.json"

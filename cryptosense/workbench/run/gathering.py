@@ -15,7 +15,6 @@ from cryptosense.settings import RedisSettings
 from cryptosense.workbench.experiment import Parameters
 from cryptosense.workbench.experiments import AnyExperiment, find_experiment
 from cryptosense.workbench.history import load_history
-from cryptosense.workbench.judging import HISTORY, undecided_verdicts
 from cryptosense.workbench.results import (
     RESULTS,
     VERDICTS,
@@ -24,7 +23,8 @@ from cryptosense.workbench.results import (
     RunResults,
     verdict_of_run,
 )
-from cryptosense.workbench.surroundings import Surroundings, describe_environment, redacted, redis_address
+from cryptosense.workbench.run.judging import HISTORY, undecided_verdicts
+from cryptosense.workbench.run.surroundings import Surroundings, describe_environment, redacted, redis_address
 from cryptosense.workbench.topology.servers import find_server
 from cryptosense.workbench.verdicts import Verdict, worst
 

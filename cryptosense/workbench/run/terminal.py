@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cryptosense.workbench.execution import Execution
 from cryptosense.workbench.results import ClaimResult, ExperimentResult, RunResults
+from cryptosense.workbench.run.execution import Execution
 from cryptosense.workbench.verdict_table import MARKS, figure_text, observed_text, tally, worst_first
 from cryptosense.workbench.verdicts import Verdict
 

@@ -1,4 +1,4 @@
-"""The process that executes one notebook: `python -m cryptosense.workbench.papermill_child REQUEST` (JSON).
+"""The process that executes one notebook: `python -m cryptosense.workbench.run.papermill_child REQUEST` (JSON).
 
 It stands between the command line and the kernel so that nothing that happens to a kernel can take the command down.
 Its exit code is 0 when every cell ran; otherwise `notebook-trouble.txt` in the experiment's folder says in one line
@@ -15,7 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
-from cryptosense.workbench.execution import TROUBLE
+from cryptosense.workbench.run.execution import TROUBLE
 from cryptosense.workbench.topology.reaper import REAPER
 
 _KERNEL_START_S = 120

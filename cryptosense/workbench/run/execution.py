@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptosense.workbench.conduct import STOP
 from cryptosense.workbench.experiment import Parameters
 from cryptosense.workbench.experiments import AnyExperiment
-from cryptosense.workbench.library import notebook_of
-from cryptosense.workbench.parameters import plain
 from cryptosense.workbench.progress import PROGRESS, ProgressReader
-from cryptosense.workbench.surroundings import Surroundings
+from cryptosense.workbench.run.conduct import STOP
+from cryptosense.workbench.run.library import notebook_of
+from cryptosense.workbench.run.parameters import plain
+from cryptosense.workbench.run.surroundings import Surroundings
 from cryptosense.workbench.topology.reaper import REAPER, kill_group
 
 LOG = "notebook.log"
@@ -61,7 +61,7 @@ class Execution:
             "runtime": str(runtime),
             "cwd": str(folder.resolve()),
         }
-        command = [sys.executable, "-m", "cryptosense.workbench.papermill_child", json.dumps(request)]
+        command = [sys.executable, "-m", "cryptosense.workbench.run.papermill_child", json.dumps(request)]
         with (folder / LOG).open("ab") as log:
             self._process = REAPER.spawn(command, env=_environment(surroundings, runtime), cwd=folder, output=log)
 

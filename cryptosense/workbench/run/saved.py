@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cryptosense.errors import UsageError
 from cryptosense.workbench.history import History, SpanKind, load_history
-from cryptosense.workbench.judging import HISTORY
 from cryptosense.workbench.results import RESULTS, VERDICTS, ChartResult, ExperimentVerdicts, RunResults
+from cryptosense.workbench.run.judging import HISTORY
 from cryptosense.workbench.verdict_table import Lines, Table, claims_table, experiments_table, outcome_lines
 
 if TYPE_CHECKING:

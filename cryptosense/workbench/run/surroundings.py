@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptosense.errors import ConfigurationError
 from cryptosense.settings import RedisSettings, Settings
 from cryptosense.workbench.experiment import Profile
-from cryptosense.workbench.library import REPORTS
+from cryptosense.workbench.run.library import REPORTS
 from cryptosense.workbench.targets.ceilings import Ceilings
 
 _PACKAGES = (

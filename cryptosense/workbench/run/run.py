@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptosense.errors import UsageError
-from cryptosense.workbench.execution import Chosen, Execution
 from cryptosense.workbench.experiment import Profile
 from cryptosense.workbench.experiments import catalog, find_experiment
-from cryptosense.workbench.gathering import (
+from cryptosense.workbench.results import RESULTS, ExperimentResult, RunResults, verdict_of_run
+from cryptosense.workbench.run.execution import Chosen, Execution
+from cryptosense.workbench.run.gathering import (
     accounts_made,
     describe_server,
     describe_target,
@@ -23,12 +24,11 @@ from cryptosense.workbench.gathering import (
     iso,
     result_of,
 )
-from cryptosense.workbench.judging import undecided_verdicts
-from cryptosense.workbench.library import new_run, notebook_of
-from cryptosense.workbench.parameters import choose, read_assignments
-from cryptosense.workbench.results import RESULTS, ExperimentResult, RunResults, verdict_of_run
-from cryptosense.workbench.stopping import StopRequest
-from cryptosense.workbench.surroundings import Surroundings, describe_environment
+from cryptosense.workbench.run.judging import undecided_verdicts
+from cryptosense.workbench.run.library import new_run, notebook_of
+from cryptosense.workbench.run.parameters import choose, read_assignments
+from cryptosense.workbench.run.stopping import StopRequest
+from cryptosense.workbench.run.surroundings import Surroundings, describe_environment
 from cryptosense.workbench.targets.ceilings import Ceilings
 
 SIDE_BY_SIDE = 2

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cryptosense.workbench.control_matrix import Outcome
+from cryptosense.workbench.run.control_matrix import Outcome
 
 
 class TrialWatch:
