@@ -72,6 +72,15 @@ def test_sentinel_and_cluster_urls_name_every_node():
     assert (cluster.kind, cluster.nodes) == ("cluster", (("a", 1), ("b", 2)))
 
 
+@pytest.mark.parametrize("url", ["rediss://h", "rediss+sentinel://h/primary", "rediss+cluster://h"])
+def test_every_form_of_the_url_can_ask_for_tls(url: str):
+    encrypted, plain = read(REDIS_URL=url).redis, read(REDIS_URL=url.replace("rediss", "redis")).redis
+    assert encrypted is not None
+    assert plain is not None
+    assert encrypted.tls
+    assert not plain.tls
+
+
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
