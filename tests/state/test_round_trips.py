@@ -1,9 +1,9 @@
 """Each state operation of the request path is one round trip, whatever its outcome."""
 
 import pytest
-from redis.asyncio.connection import Connection
 
 from cryptosense.state.contracts import Algorithm, CacheKey, EntryKind, Lease, Quota, SessionRecord
+from cryptosense.state.redis.wire import Wire
 
 LONG_MS = 600_000
 KEY = CacheKey("space", "name")
@@ -58,18 +58,17 @@ INSIDE_SCRIPTS = {
 @pytest.mark.parametrize("server", ["valkey", pytest.param("redis7", marks=pytest.mark.full)])
 async def test_each_operation_is_one_command_on_the_wire(server, request, tools, own_server, monkeypatch):
     writes: list[bytes] = []
-    write = Connection.send_packed_command
+    write = Wire.send
 
-    async def watched(self, command, check_health=True):
-        if self.client_name == "watched":
-            writes.append(command)
-        await write(self, command, check_health=check_health)
+    def watched(self, packed):
+        writes.append(packed)
+        write(self, packed)
 
-    monkeypatch.setattr(Connection, "send_packed_command", watched)
+    monkeypatch.setattr(Wire, "send", watched)
     program = request.getfixturevalue(server).program
     async with (
         own_server(program=program) as own,
-        tools.opened(tools.address_of(own), client_name="watched") as opened,
+        tools.opened(tools.address_of(own)) as opened,
     ):
         for name, operation in OPERATIONS.items():
             await own.command("CONFIG", "RESETSTAT")

@@ -118,7 +118,7 @@ class Channel:
             if len(calls) == 1:
                 replies = [await link.submit(calls[0][0], deadline)]
             else:
-                replies = await asyncio.gather(*[link.submit(command, deadline) for command, _ in calls])
+                replies = await asyncio.gather(*link.submit_all([command for command, _ in calls], deadline))
             for position, reply in enumerate(replies):
                 if tolerant and isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
                     replies[position] = b""
@@ -157,9 +157,7 @@ class Channel:
                 before = [packed("ASKING")]
             else:
                 break
-            ahead = [link.submit(first, deadline) for first in before]
-            answer = link.submit(command, deadline)
-            replies: list[Any] = await asyncio.gather(*ahead, answer)
+            replies: list[Any] = await asyncio.gather(*link.submit_all([*before, command], deadline))
             reply = replies[-1]
             if not isinstance(reply, (ResponseError, BusyLoadingError)):
                 return reply

@@ -1,8 +1,10 @@
 """One connection to one server, shared by every call of the process.
 
-Calls issued within one turn of the event loop leave as one write, and replies are handed out in order as they come, so
-nothing waits for a connection and no pool can run dry. A call is given up at its deadline, and its reply, should it
-still come, is thrown away; a cancelled call is treated the same, so replies cannot shift. Nothing is ever sent twice.
+Calls issued within one turn of the event loop leave together, and replies are handed out in order as they come, so
+nothing waits for a connection and no pool can run dry. A call on an idle link leaves at once, and of many the first
+ones leave while the rest is still being packed, so that client and server work side by side. A call is given up at its
+deadline, and its reply, should it still come, is thrown away; a cancelled call is treated the same, so replies cannot
+shift. Nothing is ever sent twice.
 
     new ──> connecting ──> ready ──> (lost) ──> connecting ──> ready
                 │                                   │
@@ -18,21 +20,23 @@ from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import Connection
-from redis.exceptions import BusyLoadingError, ResponseError
 
 from cryptosense.errors import OutcomeUnknown, StateUnavailable
 from cryptosense.state.observer import StateObserver
 from cryptosense.state.redis.failures import LOST, described
+from cryptosense.state.redis.wire import Wire
 
 FIRST_BACKOFF_S = 0.05
 LONGEST_BACKOFF_S = 0.2  # well under the promised second: a failover should not be prolonged by waiting
 _DOUBLINGS = 10  # more make no difference, and an outage of hours would overflow
 LASTING_S = 1.0  # a connection that ends sooner has failed as much as one that never opened
+WRITE_CALLS = 16
+"""So many calls are worth a write of their own; measured to keep both sides busy at 64 callers."""
 _EARLY_S = 0.001  # uvloop's timers count whole milliseconds
 _LATE_S = 0.02  # a timer that fires so late tells of a busy event loop; replies may lie unread
 
 Argument = str | bytes | int
-Opening = Callable[[], Awaitable[Connection]]
+Opening = Callable[[], Awaitable[Wire]]
 
 
 class _Call:
@@ -60,11 +64,11 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._pending: list[_Call] = []
         self._in_flight: deque[_Call] = deque()
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._writable = True
+        self._flushing = False
         self._down: str | None = None
-        self._reading: asyncio.Task[str] | None = None
-        self._ended: str | None = None
-        self._wake: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -72,7 +76,7 @@ class Link:
 
     @property
     def ready(self) -> bool:
-        return self._connection is not None
+        return self._wire is not None
 
     @property
     def idle(self) -> bool:
@@ -85,7 +89,7 @@ class Link:
         return self._down is not None
 
     def submit(self, packed: bytes, deadline: float) -> "asyncio.Future[Any]":
-        """Sends one packed command with whatever else is issued in this turn of the loop.
+        """Sends one packed command, with whatever else is issued in this turn of the loop unless the link is idle.
 
         The future gives the reply, an error reply as the `ResponseError` itself and not raised; it raises
         `StateUnavailable` (not sent) or `OutcomeUnknown` (sent, and no reply until `deadline` in loop time).
@@ -94,12 +98,28 @@ class Link:
         if self._down is not None:
             future.set_exception(StateUnavailable(f"{self.server} is out of reach: {self._down}"))
             return future
-        self._pending.append(_Call(packed, future, deadline))
-        if self._wake is not None and not self._wake.done():  # done: the writer was told, or is being cancelled
-            self._wake.set_result(None)
+        pending = self._pending
+        pending.append(_Call(packed, future, deadline))
+        if not self._in_flight or len(pending) >= WRITE_CALLS:
+            self._flush()
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush_turn)
         if self._timer is None or deadline < self._due:
             self._watch(deadline)
         return future
+
+    def submit_all(self, commands: Sequence[bytes], deadline: float) -> "list[asyncio.Future[Any]]":
+        """Sends packed commands in one write, as `submit` does with one."""
+        # While others are waited for, all of these would leave in one write anyhow.
+        if self._in_flight or self._down is not None:
+            return [self.submit(command, deadline) for command in commands]
+        futures = [self._loop.create_future() for _ in commands]
+        self._pending += [_Call(command, future, deadline) for command, future in zip(commands, futures, strict=True)]
+        self._flush()
+        if self._timer is None or deadline < self._due:
+            self._watch(deadline)
+        return futures
 
     async def wait_ready(self, seconds: float) -> bool:
         """Waits until the link is ready, at most so long; whether it is."""
@@ -112,7 +132,7 @@ class Link:
 
     def distrust(self, reason: str) -> None:
         """Drops the connection, so that the next one is looked up anew."""
-        self._abandon(reason)
+        self.lost(reason)
 
     async def close(self) -> None:
         """Ends the link; calls that have not been answered fail."""
@@ -128,17 +148,13 @@ class Link:
         """Connects, serves, and connects again; a connection that did not last counts as a failed attempt."""
         failures = 0
         while True:
-            connection = await self._connect(failures)
+            wire = await self._connect(failures)
             opened_at = self._loop.time()
-            self._connection, self._down = connection, None
+            self._down, self._wire, self._writable = None, wire, True
             self._observer.event("connect", server=self.server)
             self._changed.set()
             self._observer.event("ready", server=self.server)
-            try:
-                reason = await self._serve(connection)
-            finally:
-                self._connection = None
-                await _drop(connection)
+            reason = await self._serve(wire)
             self._fail_in_flight(reason)
             self._observer.event("close", server=self.server, reason=reason)
             self._observer.event("reconnecting", server=self.server)
@@ -146,7 +162,7 @@ class Link:
             if failures:
                 self._refuse(reason)
 
-    async def _connect(self, failures: int) -> Connection:
+    async def _connect(self, failures: int) -> Wire:
         """Tries until it succeeds; the delay before an attempt is drawn from a range that grows with the failures."""
         told = False
         while True:
@@ -162,64 +178,56 @@ class Link:
                     self._observer.event("error", server=self.server, reason=described(error))
                 told = True
 
-    async def _serve(self, connection: Connection) -> str:
-        """Writes calls and reads replies until the connection ends; says why it did."""
-        self._ended = None
-        self._reading = self._loop.create_task(self._read(connection))
-        writing = self._loop.create_task(self._write(connection))
+    async def _serve(self, wire: Wire) -> str:
+        """Lets calls and replies pass until the connection ends; says why it did."""
+        self._ended = self._loop.create_future()
+        wire.serve(self)
+        self._flush()
         try:
-            ended, _ = await asyncio.wait({self._reading, writing}, return_when=asyncio.FIRST_COMPLETED)
-            return self._ended or next(("" if task.cancelled() else task.result()) for task in ended)
+            return await self._ended
         finally:
-            for task in (self._reading, writing):
-                task.cancel()
-            await asyncio.wait({self._reading, writing})
-            self._reading = None
+            self._wire = None
+            await wire.close()
 
-    async def _read(self, connection: Connection) -> str:
-        """Hands each reply to the oldest call that has none."""
-        try:
-            while True:
-                try:
-                    reply = await connection.read_response(disable_decoding=True, disconnect_on_error=False)
-                except (ResponseError, BusyLoadingError) as error:
-                    reply = error
-                if not self._in_flight:
-                    return "it sent a reply that nobody had asked for"
-                future = self._in_flight.popleft().future
-                if not future.done():
-                    future.set_result(reply)
-        except LOST as error:
-            return described(error)
+    def hear(self, reply: Any) -> None:
+        """Hands the reply to the oldest call that has none."""
+        if not self._in_flight:
+            self.lost("it sent a reply that nobody had asked for")
+            return
+        future = self._in_flight.popleft().future
+        if not future.done():
+            future.set_result(reply)
 
-    async def _write(self, connection: Connection) -> str:
-        """Sends what each turn of the loop has brought, as one write."""
-        while True:
-            if not self._pending:
-                self._wake = self._loop.create_future()
-                try:
-                    await self._wake
-                finally:
-                    self._wake = None
-            calls = [call for call in self._pending if not call.future.done()]
-            self._pending = []
-            if not calls:
-                continue
-            now = self._loop.time()
-            for call in calls:
-                call.sent = now
-            self._in_flight.extend(calls)
-            packed = calls[0].packed if len(calls) == 1 else b"".join([call.packed for call in calls])
-            try:
-                await connection.send_packed_command(packed, check_health=False)
-            except LOST as error:
-                return described(error)
+    def writable(self, yes: bool) -> None:
+        """While the server takes nothing, calls are kept here, where their deadlines are."""
+        self._writable = yes
+        if yes:
+            self._flush()
 
-    def _abandon(self, reason: str) -> None:
-        """Ends the connection that is in use."""
-        if self._reading is not None and self._ended is None:
-            self._ended = reason
-            self._reading.cancel()
+    def lost(self, reason: str) -> None:
+        """Ends the connection that is in use; nothing is written to it any more."""
+        self._wire = None
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    def _flush_turn(self) -> None:
+        self._flushing = False
+        self._flush()
+
+    def _flush(self) -> None:
+        """Sends what is pending, as one write."""
+        wire = self._wire
+        if wire is None or wire.closing or not self._writable or not self._pending:
+            return
+        calls = [call for call in self._pending if not call.future.done()]
+        self._pending.clear()
+        if not calls:
+            return
+        now = self._loop.time()
+        for call in calls:
+            call.sent = now
+        self._in_flight.extend(calls)
+        wire.send(calls[0].packed if len(calls) == 1 else b"".join([call.packed for call in calls]))
 
     def _refuse(self, reason: str) -> None:
         """From now on calls fail at once, until an attempt to connect succeeds."""
@@ -247,7 +255,7 @@ class Link:
                 call.future.set_exception(StateUnavailable(f"{self.server} could not be asked within the deadline"))
         self._pending = [call for call in self._pending if not call.future.done()]
         if self._in_flight and now - self._in_flight[0].sent >= self._stall_s:
-            self._abandon(f"it has owed a reply for {self._stall_s:g} s")
+            self.lost(f"it has owed a reply for {self._stall_s:g} s")
             return
         moments = [call.deadline for call in [*self._in_flight, *self._pending] if not call.future.done()]
         if self._in_flight:
@@ -281,8 +289,3 @@ async def greet(connection: Connection, commands: Sequence[bytes]) -> list[Any]:
     """Sends packed commands on a connection that is not in use yet; their replies, error replies raised."""
     await connection.send_packed_command(b"".join(commands), check_health=False)
     return [await connection.read_response(disable_decoding=True) for _ in commands]
-
-
-async def _drop(connection: Connection) -> None:
-    with suppress(*LOST):
-        await connection.disconnect(nowait=True)

@@ -20,6 +20,7 @@ from cryptosense.state.redis.link import Link, greet, packed
 from cryptosense.state.redis.routes import Route, SingleRoute
 from cryptosense.state.redis.scripts import scripts
 from cryptosense.state.redis.wakeups import Wakeups
+from cryptosense.state.redis.wire import Wire
 
 SENTINEL_SECONDS = 0.25
 """How long one Sentinel may take to answer before the next one is asked."""
@@ -45,7 +46,7 @@ def open_channel(
 
     def link(host: str, port: int) -> Link:
         # Twice the budget: one call that has run out may be bad luck, a server silent for longer is gone.
-        return Link(f"{host}:{port}", at(host, port), stall_s=2 * budget_ms / 1000, observer=observer)
+        return Link(f"{host}:{port}", _wired(at(host, port)), stall_s=2 * budget_ms / 1000, observer=observer)
 
     route: Route
     if address.kind == "cluster":
@@ -53,12 +54,20 @@ def open_channel(
         opening = _first_of([at(host, port) for host, port in address.nodes])
     elif address.kind == "sentinel":
         opening, sentinel = sentinel_opening(address, client_name=client_name)
-        primary = Link(f"primary of {address.service}", opening, stall_s=2 * budget_ms / 1000, observer=observer)
+        name = f"primary of {address.service}"
+        primary = Link(name, _wired(opening), stall_s=2 * budget_ms / 1000, observer=observer)
         route = SingleRoute(primary, sentinel=sentinel)
     else:
         opening = at(*address.nodes[0])
         route = SingleRoute(link(*address.nodes[0]))
     return Channel(route, budget_ms=budget_ms), Wakeups(opening)
+
+
+def _wired(opening: Opening) -> Callable[[], Awaitable[Wire]]:
+    async def wired() -> Wire:
+        return Wire(await opening())
+
+    return wired
 
 
 def _first_of(openings: list[Opening]) -> Opening:
