@@ -6,18 +6,20 @@ from typing import Any, ClassVar
 from cryptosense.workbench.claims.claim import Checker, Claim, Finding, Judgement, undecided
 from cryptosense.workbench.claims.costs import by_identities, no_dearer, spread_evenly, stays_level, within
 from cryptosense.workbench.experiment import Chart, Doubt, Lab
-from cryptosense.workbench.experiments.capacity_conduct import (
+from cryptosense.workbench.experiments.capacity_conduct import conduct_capacity
+from cryptosense.workbench.experiments.capacity_parameters import (
+    MANY,
+    ONE,
     ONE_TAG,
     OTHERS,
     PLANNED_DENIED,
     PLANNED_FULL,
     USER,
     CapacityParameters,
-    conduct_capacity,
+    shards_for,
 )
 from cryptosense.workbench.history import History
 
-ONE, MANY = "standalone", "cluster"
 _LOG_BYTES = 2_100  # a client at 100 of 100, in the project's goals
 _COUNTER_BYTES = 160  # two numbers, or one, and the key that names the client
 
@@ -166,11 +168,6 @@ def _reckoned(given: CapacityParameters) -> Checker:
         )
 
     return check
-
-
-def shards_for(users: int, bytes_each: float, shard_gb: float) -> int:
-    """Shards of that size that hold so many users, one at least."""
-    return max(1, -(-int(users * bytes_each) // int(shard_gb * 1e9)))
 
 
 EXPERIMENT = Capacity()

@@ -5,8 +5,15 @@ from collections.abc import Sequence
 from cryptosense.workbench.charts import Bar, Panel, Series, Threshold, bars, lines
 from cryptosense.workbench.claims.costs import by_identities
 from cryptosense.workbench.experiment import Chart
-from cryptosense.workbench.experiments.capacity import MANY, ONE, shards_for
-from cryptosense.workbench.experiments.capacity_conduct import PLANNED_DENIED, PLANNED_FULL, USER, CapacityParameters
+from cryptosense.workbench.experiments.capacity_parameters import (
+    MANY,
+    ONE,
+    PLANNED_DENIED,
+    PLANNED_FULL,
+    USER,
+    CapacityParameters,
+    shards_for,
+)
 from cryptosense.workbench.history import History
 
 _PARTS = {

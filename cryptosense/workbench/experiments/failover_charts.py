@@ -7,7 +7,7 @@ from cryptosense.workbench.claims.claim import Judgement
 from cryptosense.workbench.claims.lost_writes import account_of_writes
 from cryptosense.workbench.claims.recovery import fault_of, first_good_by_instance, store_back_at
 from cryptosense.workbench.experiment import Chart
-from cryptosense.workbench.experiments.failover import FailoverParameters
+from cryptosense.workbench.experiments.failover_parameters import FailoverParameters
 from cryptosense.workbench.experiments.failover_scenarios import Scenario
 from cryptosense.workbench.history import History, Operation, SpanKind
 from cryptosense.workbench.measures import timeline

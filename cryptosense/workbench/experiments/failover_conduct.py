@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import Capability, Deployment, DeploymentPlan, StoreKind, UpstreamPlan
 from cryptosense.workbench.experiment import Lab
-from cryptosense.workbench.experiments.failover import FailoverParameters, stores_of
 from cryptosense.workbench.experiments.failover_lanes import Lanes, store_answers, watched_store
+from cryptosense.workbench.experiments.failover_parameters import FailoverParameters, stores_of
 from cryptosense.workbench.experiments.failover_scenarios import Scenario
 from cryptosense.workbench.faults import FAULTS, Fault, inflicted, watch_elections
 from cryptosense.workbench.history import SpanKind

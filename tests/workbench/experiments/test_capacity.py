@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from cryptosense.workbench.experiments.capacity import EXPERIMENT, shards_for
+from cryptosense.workbench.experiments.capacity import EXPERIMENT
+from cryptosense.workbench.experiments.capacity_parameters import shards_for
 from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
 from cryptosense.workbench.verdicts import Verdict
 
