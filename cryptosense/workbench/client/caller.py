@@ -2,16 +2,16 @@
 
 import itertools
 from collections.abc import AsyncIterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import httpx
 
 from cryptosense.workbench.client.answers import dig
 from cryptosense.workbench.client.exchange import Reply, digest, exchange
-from cryptosense.workbench.history import Operation, Outcome
-from cryptosense.workbench.target import Route, TargetProfile
-
-if TYPE_CHECKING:
-    from cryptosense.workbench.client.wire import Wire
+from cryptosense.workbench.history import Operation, Outcome, Recorder
+from cryptosense.workbench.target import Route, Target, TargetProfile
 
 
 @dataclass(slots=True)
@@ -24,11 +24,45 @@ class Credentials:
     refresh: str | None = field(default=None, repr=False)
 
 
+class Line(Protocol):
+    """What a caller needs of the wire that it hangs on."""
+
+    @property
+    def target(self) -> Target: ...
+
+    @property
+    def recorder(self) -> Recorder: ...
+
+    def caller(self, actor: str, *, phase: str | None = None, address: str | None = None) -> "Caller":
+        """A client that is not signed in, at an address of its own unless given one."""
+        ...
+
+    def connect(self, address: str | None) -> httpx.AsyncClient:
+        """Connections from that address, which the wire closes."""
+        ...
+
+    def room(self) -> AbstractAsyncContextManager[None]:
+        """A request's stay within what the user granted."""
+        ...
+
+    def filled(self, body: Mapping[str, object]) -> dict[str, Any]:
+        """The body with fresh words in its `{nonce}` places."""
+        ...
+
+    def made(self, caller: "Caller", identity: str) -> None:
+        """Hears of what a caller left on the deployment."""
+        ...
+
+    def done(self) -> None:
+        """Hears of each finished exchange."""
+        ...
+
+
 class Caller:
     """One client: an address, perhaps an account and a session, and the newest CSRF token that it was given."""
 
     def __init__(
-        self, wire: "Wire", actor: str, *, phase: str | None, address: str | None, credentials: Credentials, turn: int
+        self, wire: Line, actor: str, *, phase: str | None, address: str | None, credentials: Credentials, turn: int
     ) -> None:
         self._wire = wire
         self.actor = actor

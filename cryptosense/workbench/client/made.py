@@ -5,16 +5,14 @@ import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
 from cryptosense.errors import CryptoSenseError
 from cryptosense.workbench.client.answers import dig
+from cryptosense.workbench.client.caller import Caller
 from cryptosense.workbench.target import Route
-
-if TYPE_CHECKING:
-    from cryptosense.workbench.client.caller import Caller
 
 CREATED = "created.json"
 """In the experiment's folder: `run` (the word that everything made carries), `accounts`, `removed` and `left`."""
@@ -39,7 +37,7 @@ class Made:
         self._accounts.append(email)
         self._write()
 
-    def thing(self, owner: "Caller", identity: str) -> None:
+    def thing(self, owner: Caller, identity: str) -> None:
         self._things.setdefault(owner, []).append(identity)
 
     async def tidy(self) -> None:
@@ -51,7 +49,7 @@ class Made:
         finally:
             self._write()
 
-    async def _of(self, owner: "Caller", identities: Sequence[str]) -> None:
+    async def _of(self, owner: Caller, identities: Sequence[str]) -> None:
         """All that one session made. One that cannot sign in again, or is told no, leaves the rest on the list."""
         route = owner.profile.csrf.remove
         if route is None:
@@ -64,7 +62,7 @@ class Made:
                     return
                 self._removed.append(identity)
 
-    async def _gone(self, owner: "Caller", route: Route) -> bool:
+    async def _gone(self, owner: Caller, route: Route) -> bool:
         for _ in range(4):
             if owner.token is None:
                 await _new_token(owner)
@@ -91,7 +89,7 @@ class Made:
         self._file.write_text(json.dumps({"run": self.run, **merged}, indent=1) + "\n", encoding="utf-8")
 
 
-async def _new_token(owner: "Caller") -> None:
+async def _new_token(owner: Caller) -> None:
     csrf = owner.profile.csrf
     token = dig((await owner.ask("tidy.fetch", csrf.fetch)).body, csrf.field)
     if isinstance(token, str):
