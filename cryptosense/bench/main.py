@@ -20,6 +20,7 @@ from cryptosense.bench.report import as_document, draw, show, write_json
 from cryptosense.bench.rows import Row
 from cryptosense.bench.web import web_rows
 from cryptosense.errors import UsageError
+from cryptosense.http.server import loop_factory
 
 GROUPS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "limiter": limiter_rows,
@@ -59,7 +60,8 @@ def run_bench(options: Options, console: Console) -> int:
     if absent:
         console.print(f"Peers left out, since not installed: {', '.join(absent)}. `pip install 'cryptosense[peers]'`")
     started = time.monotonic()
-    rows, points = asyncio.run(_measure(options, console))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:  # the loop that the service runs on
+        rows, points = runner.run(_measure(options, console))
     show(rows, console)
     bent = bends(points)
     if points:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptosense.bench.bench import PREFIX, Bench
 from cryptosense.clock import SystemClock
 from cryptosense.errors import CouldNotStart
+from cryptosense.http.server import loop_factory
 from cryptosense.services.cache import Cache, Freshness
 from cryptosense.settings import RedisSettings
 from cryptosense.state.catalog import open_redis
@@ -95,4 +96,5 @@ async def _one_process(port: int, callers: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_one_process(int(sys.argv[1]), int(sys.argv[2])))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_one_process(int(sys.argv[1]), int(sys.argv[2])))

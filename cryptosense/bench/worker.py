@@ -13,6 +13,7 @@ import redis.asyncio
 from cryptosense.bench.bench import PREFIX
 from cryptosense.bench.peers import client_of
 from cryptosense.bench.race import Contender, race
+from cryptosense.http.server import loop_factory
 from cryptosense.settings import RedisSettings
 from cryptosense.state.catalog import open_redis
 from cryptosense.state.contracts import Quota
@@ -49,4 +50,5 @@ async def work(port: int, who: str, calls: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(work(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

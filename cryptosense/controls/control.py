@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from cryptosense.errors import UsageError
 from cryptosense.http.app import create_app
-from cryptosense.http.wiring import Parts, Replacement, assemble_reference
+from cryptosense.http.wiring import Instance, Replacement, assemble_reference
 from cryptosense.settings import Settings
 
 PACKAGE = "cryptosense.controls.flawed"
@@ -32,7 +32,7 @@ class Control:
     def app(self, settings: Settings) -> FastAPI:
         """The flawed service."""
 
-        def assemble(given: Settings) -> Parts:
+        def assemble(given: Settings) -> Instance:
             return assemble_reference(given, **self.parts)
 
         app = create_app(settings, assemble)

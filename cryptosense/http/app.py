@@ -15,7 +15,7 @@ from cryptosense.http.cors import Cors
 from cryptosense.http.frame import Frame
 from cryptosense.http.replies import Problem, Refusal, refuse
 from cryptosense.http.resources import ROUTERS
-from cryptosense.http.wiring import Parts, assemble_reference
+from cryptosense.http.wiring import Instance, assemble_reference
 from cryptosense.settings import Settings
 
 _BY_STATUS = {
@@ -28,7 +28,7 @@ _BY_STATUS = {
 }
 
 
-def create_app(settings: Settings, assemble: Callable[[Settings], Parts] = assemble_reference) -> FastAPI:
+def create_app(settings: Settings, assemble: Callable[[Settings], Instance] = assemble_reference) -> FastAPI:
     """The service as an ASGI app; `assemble` may give parts that differ from the reference's.
 
     Raises:

@@ -3,12 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from cryptosense.errors import CryptoSenseError, DatabaseUnavailable, StateError
-
-if TYPE_CHECKING:
-    from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 
 log = logging.getLogger("cryptosense.lifecycle")
 
@@ -19,7 +16,7 @@ STEP_S = 0.8  # for each step of the shutdown; there are five, inside the ten se
 class Lifecycle:
     """What one instance does before it serves, beside serving, and after."""
 
-    def __init__(self, parts: "Parts") -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -2,14 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from cryptosense.errors import StateError
 from cryptosense.http.metrics import Reading, Readings, of_tally
+from cryptosense.http.parts import Parts
 from cryptosense.settings import STAGES
-
-if TYPE_CHECKING:
-    from cryptosense.http.wiring import Parts
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
 DEBT_PATIENCE_S = 2.0
@@ -21,7 +18,7 @@ class Debt:
     def __init__(self) -> None:
         self._figures: Mapping[str, int] = {}
 
-    async def count(self, parts: "Parts") -> None:
+    async def count(self, parts: Parts) -> None:
         """Counts again; after an outage or too long a count, the figures are left out rather than kept."""
         try:
             async with asyncio.timeout(DEBT_PATIENCE_S):
@@ -34,7 +31,7 @@ class Debt:
         return [((service,), float(count)) for service, count in self._figures.items()]
 
 
-def readings_of(parts: "Parts") -> Readings:
+def readings_of(parts: Parts, debt: Debt) -> Readings:
     """Every family that is read at the scrape."""
     return Readings(
         [
@@ -66,7 +63,7 @@ def readings_of(parts: "Parts") -> Readings:
                 "cryptosense_rollback_debt",
                 "Live things that exist only on the side that a rollback leaves.",
                 ("service",),
-                parts.debt.rows,
+                debt.rows,
                 counts=False,
             ),
             Reading(

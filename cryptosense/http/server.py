@@ -89,7 +89,7 @@ def run(factory: Callable[[Settings], FastAPI], host: str, port: int) -> int:
         return _refuse_to_start(error)
     configure_logging(settings.log_level, _secrets_of(settings))
     url = _url_of(host, listener)
-    with contextlib.closing(listener), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with contextlib.closing(listener), asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             return runner.run(_serve(factory, settings, listener, url))
         except ConfigurationError as error:
@@ -121,7 +121,8 @@ async def _serve(factory: Callable[[Settings], FastAPI], settings: Settings, lis
     return 0
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop that the service runs on: uvloop's where there is one, else asyncio's own (None)."""
     try:
         import uvloop  # noqa: PLC0415 (not on every platform)
     except ImportError:

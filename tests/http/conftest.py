@@ -16,7 +16,7 @@ from cryptosense.errors import StateUnavailable, UpstreamUnavailable
 from cryptosense.http.app import create_app
 from cryptosense.http.guards import GuardedRoute
 from cryptosense.http.resources import ROUTERS
-from cryptosense.http.wiring import Parts, Replacement, assemble_reference
+from cryptosense.http.wiring import Instance, Replacement, assemble_reference
 from cryptosense.settings import Settings
 
 PASSWORD = "correct horse battery"
@@ -54,7 +54,7 @@ class Provider:
 class Service:
     """A running app and a client for it."""
 
-    parts: Parts
+    parts: Instance
     http: httpx.AsyncClient
     clock: ManualClock
     provider: Provider
@@ -165,8 +165,8 @@ def without() -> Callable[..., Replacement]:
     """`without("csrf", "sessions")` replaces the state by one of which these kinds are away."""
 
     def state_without(*kinds: str) -> Replacement:
-        def build(parts: Parts) -> Any:
-            whole = Parts.state.build(parts)
+        def build(parts: Instance) -> Any:
+            whole = Instance.state.build(parts)
             return replace(whole, state=replace(whole.state, **{kind: Away() for kind in kinds}))
 
         return build

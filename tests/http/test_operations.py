@@ -9,7 +9,7 @@ import pytest
 
 from cryptosense.errors import DatabaseUnavailable
 from cryptosense.http.logs import AccessLog, configure_logging, current_request
-from cryptosense.http.wiring import Parts, assemble_reference
+from cryptosense.http.wiring import Instance, assemble_reference
 from cryptosense.settings import Settings
 
 FRONT = "https://front.example"
@@ -175,14 +175,14 @@ async def test_a_replaced_part_is_what_everything_above_it_is_built_on():
         """Stands where the cache stands."""
 
     spoilt = Spoilt()
-    parts = Parts(Settings.from_environment({}), cache=lambda _: spoilt)
+    parts = Instance(Settings.from_environment({}), cache=lambda _: spoilt)
     assert parts.cache is spoilt
     assert parts.market._cache is spoilt
     assert parts.csrf is parts.csrf
 
 
 async def test_a_replacement_can_wrap_what_the_reference_builds():
-    parts = Parts(Settings.from_environment({}), checks=lambda parts: list(Parts.checks.build(parts))[:-1])
+    parts = Instance(Settings.from_environment({}), checks=lambda parts: list(Instance.checks.build(parts))[:-1])
     assert len(parts.guards.checks) == 5
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from cryptosense.controls.control import Control
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.cache import Cached, Freshness
 from cryptosense.services.market_data import MarketData, normalise_ids
 from cryptosense.state.contracts import CacheKey

@@ -2,7 +2,7 @@
 
 from cryptosense.controls.control import Control
 from cryptosense.http.guards import GuardPlan
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.breaker import Breaker
 from cryptosense.state import catalog
 from cryptosense.state.catalog import OpenState

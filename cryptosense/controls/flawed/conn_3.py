@@ -4,6 +4,7 @@ import asyncio
 
 from cryptosense.controls.control import Control
 from cryptosense.http.lifecycle import Lifecycle
+from cryptosense.http.wiring import Instance
 
 UNREADY_S = 1.5
 
@@ -11,8 +12,12 @@ UNREADY_S = 1.5
 class StartsBlind(Lifecycle):
     """Begins to look only when it already serves; until then health says no."""
 
+    def __init__(self, parts: Instance) -> None:
+        super().__init__(parts)
+        self._health = parts.health
+
     async def start(self) -> None:
-        health = self._parts.health
+        health = self._health
         asked = health._services
 
         async def nothing_yet() -> dict[str, bool]:

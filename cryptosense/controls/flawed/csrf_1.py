@@ -1,7 +1,7 @@
 """CSRF-1: validation rotates the token and delivers the new one nowhere."""
 
 from cryptosense.controls.control import Control
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.csrf import CsrfDecision, CsrfTokens, CsrfVerdict
 
 

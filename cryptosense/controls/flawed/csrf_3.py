@@ -3,7 +3,7 @@
 from cachetools import LRUCache
 
 from cryptosense.controls.control import Control
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.csrf import CsrfDecision, CsrfTokens
 from cryptosense.services.sessions import Bearer, Sessions
 

@@ -2,7 +2,7 @@
 
 from cryptosense.controls.control import Control
 from cryptosense.errors import StateError
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.csrf import CsrfDecision, CsrfTokens, CsrfVerdict
 from cryptosense.services.sessions import Bearer, Sessions
 

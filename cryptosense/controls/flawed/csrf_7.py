@@ -2,8 +2,9 @@
 
 from cryptosense.controls.control import Control
 from cryptosense.http.guards import Check, Exchange, Limited, SameOrigin
+from cryptosense.http.parts import Parts
 from cryptosense.http.replies import Refusal
-from cryptosense.http.wiring import Parts
+from cryptosense.http.wiring import Instance
 from cryptosense.services.csrf import CsrfTokens
 
 PATH = "/api/v1/csrf-token"
@@ -29,10 +30,10 @@ def _csrf(parts: Parts) -> FreshEveryTime:
     return FreshEveryTime(parts.state.state.csrf, ttl_s=settings.csrf_ttl_s, grace_s=settings.csrf_grace_s)
 
 
-def _checks(parts: Parts) -> list[Check]:
+def _checks(parts: Instance) -> list[Check]:
     return [
         ExceptForTokens(check) if isinstance(check, SameOrigin | Limited) else check
-        for check in Parts.checks.build(parts)
+        for check in Instance.checks.build(parts)
     ]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cryptosense.controls.control import Control
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.rate_limit import Decision, RateLimiter
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 from cryptosense.services.cache import Cache, Cached, Fetch, Freshness, Outcome
 from cryptosense.services.cache_answer import encode
 from cryptosense.state.contracts import CacheKey

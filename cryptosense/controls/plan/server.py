@@ -5,7 +5,7 @@ from typing import Any
 import redis.asyncio
 
 from cryptosense.errors import ConfigurationError
-from cryptosense.http.wiring import Parts
+from cryptosense.http.parts import Parts
 
 
 def plain_redis(parts: Parts) -> Any:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from cryptosense.controls.plan.server import plain_redis
-from cryptosense.http.wiring import Parts, Replacement
+from cryptosense.http.parts import Parts
+from cryptosense.http.wiring import Replacement
 from cryptosense.state.contracts import StateSet
 
 Make = Callable[[StateSet, Any, str], Any]

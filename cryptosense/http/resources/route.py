@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from cryptosense.http.guards import By, GuardedRoute, Rule, exchange_of, rule_of
 from cryptosense.http.replies import Problem
-from cryptosense.http.wiring import Parts
+from cryptosense.http.wiring import Instance
 from cryptosense.services.sessions import Bearer
 
 _LIMIT_HEADERS = {
@@ -104,9 +104,9 @@ def answers(*problems: Problem) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: Request) -> Instance:
     """The instance's parts."""
-    parts: Parts = request.app.state.parts
+    parts: Instance = request.app.state.parts
     return parts
 
 
