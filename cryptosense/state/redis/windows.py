@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from hashlib import blake2b
+from struct import Struct
 
 from cryptosense.state.contracts import Admission, Algorithm, Quota
 from cryptosense.state.keys import part, text
@@ -10,6 +11,9 @@ from cryptosense.state.tokens import checked_decision
 
 LONG_LOG = 1024
 """The log of a larger limit is read in parts, and a repeated decision looked for among so many of the newest."""
+
+_ANSWER = Struct(">??QQ")
+"""The scripts' reply: admitted, replayed, remaining, ms until quota increases."""
 
 _SCRIPTS = {algorithm: f"admit_{algorithm.value}" for algorithm in Algorithm}
 
@@ -49,8 +53,8 @@ class RedisWindows:
             )
         else:
             asked = self._channel.run(_SCRIPTS[algorithm], keys, quota.limit, quota.window_ms, decision, reads=reads)
-        admitted, remaining, reset_ms, replayed = await asked
-        return Admission(admitted == 1, remaining, reset_ms, replayed == 1)
+        admitted, replayed, remaining, reset_ms = _ANSWER.unpack(await asked)
+        return Admission(admitted, remaining, reset_ms, replayed)
 
     def _key(self, client: str, algorithm: Algorithm) -> str:
         return f"{self._prefix}{algorithm.value}:{{{part(client)}}}"

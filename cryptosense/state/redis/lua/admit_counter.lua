@@ -4,7 +4,8 @@
 -- ARGV[1]  limit, below 2^24
 -- ARGV[2]  window, ms
 -- ARGV[3]  empty to look without a trace
--- Reply    {admitted, remaining, ms until quota increases, 0}
+-- Reply    18 bytes, big-endian: admitted (1), 0 (1), remaining (8), ms until quota increases (8); a table
+--          would cost the server more than the decision itself
 -- Atomic: one decision; a denied one writes nothing. Products stay exact below 2^53: limit * window in µs.
 
 local limit, window = tonumber(ARGV[1]), ARGV[2] * 1000
@@ -50,4 +51,4 @@ else
     wait = wait + math.max(0, window - math.floor(room * window / current))
   end
 end
-return {admitted, remaining, math.ceil(wait / 1000), 0}
+return struct.pack('>I1I1I8I8', admitted, 0, remaining, math.ceil(wait / 1000))

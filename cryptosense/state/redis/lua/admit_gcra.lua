@@ -4,7 +4,8 @@
 -- ARGV[1]  limit
 -- ARGV[2]  window, ms
 -- ARGV[3]  empty to look without a trace
--- Reply    {admitted, remaining, ms until quota increases, 0}
+-- Reply    18 bytes, big-endian: admitted (1), 0 (1), remaining (8), ms until quota increases (8); a table
+--          would cost the server more than the decision itself
 -- Atomic: one decision; a denied one writes nothing. The interval is window / limit, rounded down to a µs.
 
 local limit, window = tonumber(ARGV[1]), ARGV[2] * 1000
@@ -34,4 +35,4 @@ if arrival + interval - now <= burst then
 end
 local left = burst - (arrival - now)
 local remaining = math.max(0, math.floor(left / interval))
-return {admitted, remaining, math.ceil(((remaining + 1) * interval - left) / 1000), 0}
+return struct.pack('>I1I1I8I8', admitted, 0, remaining, math.ceil(((remaining + 1) * interval - left) / 1000))

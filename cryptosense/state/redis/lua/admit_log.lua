@@ -4,7 +4,8 @@
 -- ARGV[1]  limit
 -- ARGV[2]  window, ms
 -- ARGV[3]  decision digest, 8 bytes; empty to look without a trace
--- Reply    {admitted, remaining, ms until quota increases, replayed}
+-- Reply    18 bytes, big-endian: admitted (1), replayed (1), remaining (8), ms until quota increases (8); a table
+--          would cost the server more than the decision itself
 -- Atomic: one decision; a denied one writes nothing. Three commands at most (TIME, GET, SET).
 
 local limit, window, decision = tonumber(ARGV[1]), ARGV[2] * 1000, ARGV[3]
@@ -46,15 +47,15 @@ if decision ~= '' and count > 0 then
     found = string.find(log, decision, found + 1, true)
   end
   if found then
-    return {1, math.max(0, limit - count), wait(first + math.max(0, count - limit)), 1}
+    return struct.pack('>I1I1I8I8', 1, 1, math.max(0, limit - count), wait(first + math.max(0, count - limit)))
   end
 end
 if count >= limit then
-  return {0, 0, wait(first + count - limit), 0}
+  return struct.pack('>I1I1I8I8', 0, 0, 0, wait(first + count - limit))
 end
 local reset = count > 0 and wait(first) or math.ceil(window / 1000)
 if decision ~= '' then
   local kept = first > 0 and string.sub(log, first * 15 + 1) or log
   redis.call('SET', KEYS[1], kept .. struct.pack('>I7', now) .. decision, 'PX', ARGV[2])
 end
-return {1, limit - count - 1, reset, 0}
+return struct.pack('>I1I1I8I8', 1, 0, limit - count - 1, reset)

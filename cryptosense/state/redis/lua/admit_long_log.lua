@@ -5,7 +5,8 @@
 -- ARGV[2]  window, ms
 -- ARGV[3]  decision digest, 8 bytes; empty to look without a trace
 -- ARGV[4]  among how many of the newest records a repeated decision is looked for
--- Reply    {admitted, remaining, ms until quota increases, replayed}
+-- Reply    18 bytes, big-endian: admitted (1), replayed (1), remaining (8), ms until quota increases (8); a table
+--          would cost the server more than the decision itself
 -- Atomic: one decision; a denied one writes nothing. Commands grow with the logarithm of the log; what has expired is
 -- cut off when it makes up half of the log, so an admission appends a record and moves none.
 
@@ -51,11 +52,11 @@ if decision ~= '' and count > 0 then
     found = string.find(newest, decision, found + 1, true)
   end
   if found then
-    return {1, math.max(0, limit - count), wait(first + math.max(0, count - limit)), 1}
+    return struct.pack('>I1I1I8I8', 1, 1, math.max(0, limit - count), wait(first + math.max(0, count - limit)))
   end
 end
 if count >= limit then
-  return {0, 0, wait(first + count - limit), 0}
+  return struct.pack('>I1I1I8I8', 0, 0, 0, wait(first + count - limit))
 end
 local reset = count > 0 and wait(first) or math.ceil(window / 1000)
 if decision ~= '' then
@@ -68,4 +69,4 @@ if decision ~= '' then
     redis.call('PEXPIRE', key, ARGV[2])
   end
 end
-return {1, limit - count - 1, reset, 0}
+return struct.pack('>I1I1I8I8', 1, 0, limit - count - 1, reset)
