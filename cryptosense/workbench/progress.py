@@ -104,8 +104,12 @@ class ProgressReader:
         self._position = 0
         self.status = Status()
 
-    def read(self) -> list[dict[str, Any]]:
-        """The changes since the last call, taken over into `status`; a half-written last line waits."""
+    def read(self, after_each: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+        """The changes since the last call, taken over into `status`; a half-written last line waits.
+
+        `after_each` is called after every single one, with `status` as it was then: what was over before anybody looked
+        is told all the same.
+        """
         try:
             with self._path.open("rb") as file:
                 file.seek(self._position)
@@ -117,4 +121,5 @@ class ProgressReader:
         changes: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
         for change in changes:
             self.status.apply(change)
+            after_each()
         return changes

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +57,10 @@ class Watcher(Protocol):
     def begun(self, run: Path, names: Sequence[str]) -> None: ...
 
     def started(self, execution: Execution) -> None: ...
+
+    def progressed(self, execution: Execution) -> None:
+        """Called after each change that the experiment told, none left out, in their order and before `finished`."""
+        ...
 
     def changed(self, executions: Sequence[Execution]) -> None:
         """Called several times a second."""
@@ -196,8 +201,9 @@ class _Run:
 
     def _look_after(self) -> None:
         for execution in list(self.executions):
-            execution.progress.read()
-            if execution.running():
+            running = execution.running()  # before the reading, so that nothing said after it is missed
+            execution.progress.read(partial(self.watcher.progressed, execution))
+            if running:
                 self._hurry(execution)
             else:
                 self.executions.remove(execution)

@@ -33,14 +33,16 @@ class PlainWatcher:
     def started(self, execution: Execution) -> None:
         self._line(f"{execution.chosen.name}: started")
 
+    def progressed(self, execution: Execution) -> None:
+        status = execution.progress.status
+        now = " · ".join([status.phase, *(f"fault: {fault}" for fault in status.faults)])
+        if self._phases.get(execution.chosen.name) != now:
+            self._phases[execution.chosen.name] = now
+            counted = f"{execution.seconds:.0f} s, {status.operations:,} operations"
+            self._line(f"{execution.chosen.name}: {now} ({counted})")
+
     def changed(self, executions: Sequence[Execution]) -> None:
-        for execution in executions:
-            status = execution.progress.status
-            now = " · ".join([status.phase, *(f"fault: {fault}" for fault in status.faults)])
-            if self._phases.get(execution.chosen.name) != now:
-                self._phases[execution.chosen.name] = now
-                counted = f"{execution.seconds:.0f} s, {status.operations:,} operations"
-                self._line(f"{execution.chosen.name}: {now} ({counted})")
+        """Lines are written when something is told, and not by the clock."""
 
     def finished(self, result: ExperimentResult) -> None:
         why = f": {result.reason}" if result.reason else ""
@@ -72,6 +74,9 @@ class LiveWatcher:
 
     def started(self, execution: Execution) -> None:
         self._executions = [*self._executions, execution]
+
+    def progressed(self, execution: Execution) -> None:
+        """The table shows how things stand, and is drawn anew in `changed`."""
 
     def changed(self, executions: Sequence[Execution]) -> None:
         self._executions = list(executions)

@@ -8,7 +8,7 @@ import pytest
 
 from cryptosense.workbench.experiments import AnyExperiment
 from cryptosense.workbench.history import Operation, Outcome, Recorder
-from cryptosense.workbench.progress import Status
+from cryptosense.workbench.progress import ProgressLog, ProgressReader, Status
 from cryptosense.workbench.run import run
 from cryptosense.workbench.run.execution import Chosen
 from cryptosense.workbench.run.parameters import choose
@@ -22,15 +22,20 @@ from cryptosense.workbench.targets.ceilings import Ceilings
 class Watcher:
     def __init__(self) -> None:
         self.started_names: list[str] = []
+        self.told: list[str] = []
 
     def begun(self, *_: object) -> None: ...
 
     def started(self, execution: Any) -> None:
         self.started_names.append(execution.chosen.name)
 
+    def progressed(self, execution: Any) -> None:
+        self.told.append(execution.progress.status.phase)
+
     def changed(self, *_: object) -> None: ...
 
-    def finished(self, *_: object) -> None: ...
+    def finished(self, *_: object) -> None:
+        self.told.append("its verdict")
 
 
 class Execution:
@@ -38,7 +43,7 @@ class Execution:
 
     def __init__(self, chosen: Chosen, *_: object) -> None:
         self.chosen = chosen
-        self.progress = SimpleNamespace(status=Status(), read=list)
+        self.progress = SimpleNamespace(status=Status(), read=lambda _: None)
         self.alive = True
         self.seconds = 0.0
         self.asked = ""
@@ -114,6 +119,27 @@ def test_one_that_hangs_is_asked_to_stop_and_then_ended(make, tmp_path: Path):
     running._look_after()
     assert running.results["a"].reason == "interrupted: it took longer than 600 s"
     assert running.results["a"].verdict == "UNDECIDED"
+
+
+def test_what_an_experiment_said_last_is_told_before_its_verdict_however_soon_it_ended(make, tmp_path: Path):
+    running = make(a=False)
+    start_what_may(running, list(running.request.chosen), tmp_path)
+    (execution,) = running.executions
+    execution.progress = ProgressReader(tmp_path / "progress.jsonl")
+    alive = execution.running
+
+    def ends_as_it_is_looked_at() -> bool:
+        with ProgressLog(tmp_path / "progress.jsonl") as log:
+            log.phase("stepping")
+            log.phase("judging")
+        execution.alive = False
+        return alive()
+
+    execution.running = ends_as_it_is_looked_at
+    running._look_after()
+    assert running.watcher.told[:2] == ["stepping", "judging"]
+    assert running.watcher.told[-1] == "its verdict"
+    assert running.executions == []
 
 
 def test_what_never_began_is_undecided_claim_by_claim(make):

@@ -151,10 +151,10 @@ def test_both_watchers_show_phase_fault_and_verdict(kind: type[Any], tmp_path: P
     with ProgressLog(tmp_path / "progress.jsonl") as log:
         log.phase("electing")
         log.fault("killed primary")
-    reader.read()
     execution = SimpleNamespace(chosen=SimpleNamespace(name="soak"), progress=reader, seconds=3.0)
     watcher.begun(tmp_path, ["soak"])
     watcher.started(execution)
+    reader.read(lambda: watcher.progressed(execution))
     watcher.changed([execution])
     if kind is LiveWatcher:
         watcher._live.refresh()
@@ -162,6 +162,27 @@ def test_both_watchers_show_phase_fault_and_verdict(kind: type[Any], tmp_path: P
     shown = out.getvalue()
     assert "electing" in shown
     assert "fault: killed primary" in shown
+
+
+def test_a_pipe_is_told_every_phase_and_fault_also_those_that_were_over_before_anybody_looked(tmp_path: Path):
+    out = StringIO()
+    watcher, reader = PlainWatcher(Console(file=out, width=160)), ProgressReader(tmp_path / "progress.jsonl")
+    execution = SimpleNamespace(chosen=SimpleNamespace(name="soak"), progress=reader, seconds=3.0)
+    with ProgressLog(tmp_path / "progress.jsonl") as log:
+        log.phase("stepping")
+        log.advance(7)
+        log.fault("killed primary")
+        log.fault(None)
+        log.phase("judging")
+    for _ in range(2):  # what was told is not told again
+        reader.read(lambda: watcher.progressed(execution))
+        watcher.changed([execution])
+    assert out.getvalue().splitlines() == [
+        "soak: stepping (3 s, 0 operations)",
+        "soak: stepping · fault: killed primary (3 s, 7 operations)",
+        "soak: stepping (3 s, 7 operations)",
+        "soak: judging (3 s, 7 operations)",
+    ]
 
 
 def test_a_pipe_gets_plain_lines_and_a_terminal_the_live_table():
