@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,20 @@ async def _measure(options: Options, console: Console) -> tuple[list[Row], list[
     points: list[dict[str, Any]] = []
     async with open_bench(calls=calls, rounds=rounds) as bench:
         for group in options.groups or GROUPS:
-            with console.status(f"measuring {group}"):
+            with _told(console, f"measuring {group}"):
                 rows += await GROUPS[group](bench)
         if options.growth and not options.groups:
-            with console.status("measuring how cost grows"):
+            with _told(console, "measuring how cost grows"):
                 points = await growth_points(bench, full=not options.quick)
     return rows, points
+
+
+def _told(console: Console, doing: str) -> AbstractContextManager[object]:
+    """Says what is being done: alive on a terminal, as a line anywhere else."""
+    if console.is_terminal:
+        return console.status(doing)
+    console.print(doing)
+    return nullcontext()
 
 
 def _save(folder: Path, rows: Sequence[Row], points: Sequence[dict[str, Any]], seconds: float) -> None:

@@ -37,24 +37,18 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """A line per contender, ours first; `yes` or `no` says whether a goal is reached."""
+    """A line for each row, with its goal and whether that is reached, and below it one per contender, ours first."""
     table = Table(title="Speed beside peers; ratios to a floor measured in the same rounds")
-    for title in ("item", "who", "figure", "95 % interval", "goal", "reached", "what it promises"):
-        table.add_column(title, justify="right" if title in {"figure", "goal"} else "left")
+    table.add_column("item, and who")
+    for title in ("figure", "95 % interval", "goal"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("what it promises")
     for row in rows:
-        for place, entry in enumerate(sorted(row.entries, key=lambda entry: (entry.name != OURS, entry.figure.median))):
-            first = place == 0
+        table.add_row(f"{row.item} ({row.unit})", "", "", _goal(row), "", style="bold")
+        for entry in sorted(row.entries, key=lambda entry: (entry.name != OURS, entry.figure.median)):
             figure = entry.figure
             width = "" if figure.low == figure.high else f"{figure.low:.3g} to {figure.high:.3g}"
-            table.add_row(
-                f"{row.item} ({row.unit})" if first else "",
-                entry.name,
-                f"{figure.median:.3g}",
-                width,
-                _goal(row) if first else "",
-                {True: "yes", False: "no", None: ""}[row.reached] if first else "",
-                entry.exactness,
-            )
+            table.add_row(f"  {entry.name}", f"{figure.median:.4g}", width, "", entry.exactness)
         table.add_section()
     console.print(table)
 
@@ -62,7 +56,8 @@ def show(rows: Sequence[Row], console: Console) -> None:
 def _goal(row: Row) -> str:
     if row.goal is None:
         return ""
-    return f"{'≤' if row.goal.better is Better.LOWER else '≥'} {row.goal.figure:g}"
+    side, ended = "≤" if row.goal.better is Better.LOWER else "≥", "reached" if row.reached else "missed"
+    return f"{side} {row.goal.figure:g} {ended}"
 
 
 def draw(rows: Sequence[Row]) -> Figure:
