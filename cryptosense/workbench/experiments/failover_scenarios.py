@@ -39,7 +39,7 @@ SCENARIOS = {
             "primary killed (SIGKILL)",
             hold_s=None,
             may_lose=None,
-            again_s=2.0,  # down-after 500 ms and 1.5 s
+            again_s=3.0,  # down-after 1.5 s and 1.5 s
         ),
         Scenario(
             "sentinel-freeze",
@@ -48,7 +48,7 @@ SCENARIOS = {
             "primary frozen (SIGSTOP)",
             hold_s=None,
             may_lose=None,
-            again_s=3.0,  # down-after 500 ms and 2.5 s
+            again_s=4.0,  # down-after 1.5 s and 2.5 s
         ),
         Scenario("sentinel-demote", StoreKind.SENTINEL, "demote", "primary demoted", hold_s=None, may_lose=None),
         Scenario("kill-restart", StoreKind.STANDALONE_AOF, "kill", "server killed, restarted from its AOF", 1.0),

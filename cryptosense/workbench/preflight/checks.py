@@ -14,6 +14,7 @@ OLDEST_REDIS = (7, 0)
 HEADROOM = 0.75
 BIG_KEY_BYTES = 1_000_000
 SLOTS = 16_384
+LEAST_PATIENCE_MS = 1_500
 STATE_BUDGET_MS = 250.0
 PING_SHARE_OF_BUDGET = 0.1
 
@@ -183,6 +184,22 @@ def _quorum(facts: Facts) -> Finding:
     return _holds_if(True, "not needed", "standalone", "a single server elects nobody")
 
 
+def _patience(facts: Facts) -> Finding:
+    if facts.kind != "sentinel":
+        return _holds_if(True, "only with Sentinel", facts.kind, "no sentinel decides here")
+    patience = facts.sentinels.down_after_ms if facts.sentinels is not None else None
+    if patience is None:
+        return undecided("the sentinel did not tell down-after-milliseconds: permit SENTINEL MASTER")
+    return _holds_if(
+        patience >= LEAST_PATIENCE_MS,
+        f"at least {LEAST_PATIENCE_MS}",
+        patience,
+        f"down-after-milliseconds is {patience}; a sentinel connects to an instance at most once a second, so with "
+        "less it calls a new primary down before it has called on it, and one failover sets off the next",
+        unit="ms",
+    )
+
+
 def _encryption(facts: Facts) -> Finding:
     where = "over loopback" if facts.loopback else "over a network"
     how = "TLS" if facts.tls else "clear text"
@@ -326,6 +343,12 @@ _CHECKS: tuple[tuple[str, str, str, Check], ...] = (
         "Failover can happen: the sentinels have their quorum, or the cluster covers every slot.",
         "Run three sentinels on three machines, or mend the cluster with `CLUSTER SHARDS` in view.",
         _quorum,
+    ),
+    (
+        "patience",
+        "The sentinels give a new primary time to be called on.",
+        f"Set `sentinel down-after-milliseconds` to {LEAST_PATIENCE_MS} or more.",
+        _patience,
     ),
     ("encryption", "Tokens do not cross a network in the clear.", "Use `rediss://` (REDIS_TLS=true).", _encryption),
     ("password", "The account needs a password.", "Give it one with `ACL SETUSER name >password`.", _password),

@@ -70,8 +70,11 @@ class KeySample:
 
 @dataclass(frozen=True, slots=True)
 class SentinelFacts:
+    """`down_after_ms`: how long a sentinel waits for an answer before it calls the primary down; None if not told."""
+
     known: int
     quorum: str | None
+    down_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,8 @@ def _ask_sentinels(looker: _Looker, address: RedisSettings) -> tuple[SentinelFac
                 raise CouldNotStart(f"sentinel {node[0]}:{node[1]} does not know a service named {address.service!r}")
             others = client.execute_command("SENTINEL", "SENTINELS", address.service)
             quorum = _quorum(client, address.service or "")
-            return SentinelFacts(known=1 + len(others), quorum=quorum), (str(found[0]), int(found[1]))
+            facts = SentinelFacts(1 + len(others), quorum, _down_after_ms(client, address.service or ""))
+            return facts, (str(found[0]), int(found[1]))
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
             failures.append(str(error))
         finally:
@@ -276,6 +280,13 @@ def _quorum(client: Client, service: str) -> str:
         return str(client.execute_command("SENTINEL", "CKQUORUM", service))
     except redis.exceptions.ResponseError as error:
         return str(error)
+
+
+def _down_after_ms(client: Client, service: str) -> int | None:
+    try:
+        return int(client.execute_command("SENTINEL", "MASTER", service)["down-after-milliseconds"])
+    except (redis.exceptions.ResponseError, KeyError):
+        return None
 
 
 def _ask_cluster(looker: _Looker, address: RedisSettings) -> tuple[ClusterFacts, list[tuple[str, int]]]:

@@ -14,6 +14,11 @@ from cryptosense.workbench.topology.process import kill_together, start_together
 from cryptosense.workbench.topology.servers import Server, ServerProgram, base_settings, find_server, quoted
 
 SERVICE = "cryptosense"
+DOWN_AFTER_MS = 1_500
+"""A sentinel connects to an instance at most once a second. Where it had just tried the dead primary when the new one
+was announced, it calls on that one only a second later; by then one with less patience has called it down too, and
+one failover sets off the next, until a primary that came back empty is promoted and everything is lost.
+"""
 _READY_S = 20.0
 _POLL_S = 0.05
 
@@ -100,7 +105,7 @@ async def start_sentinel(
     folder: Path,
     *,
     replicas: int = 2,
-    down_after_ms: int = 500,
+    down_after_ms: int = DOWN_AFTER_MS,
     program: ServerProgram | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> SentinelStore:

@@ -118,6 +118,14 @@ async def test_sentinels_need_three_and_a_quorum(server, sentinels, verdict):
 
 
 @pytest.mark.parametrize(
+    ("down_after_ms", "verdict"), [(1_500, Verdict.HOLDS), (500, Verdict.VIOLATED), (None, Verdict.UNDECIDED)]
+)
+async def test_sentinels_need_patience_with_a_new_primary(server, down_after_ms, verdict):
+    sentinels = SentinelFacts(3, "OK 3 usable Sentinels.", down_after_ms)
+    assert verdicts(replace(look(address(server)), kind="sentinel", sentinels=sentinels))["patience"] is verdict
+
+
+@pytest.mark.parametrize(
     ("cluster", "coverage", "replicas"),
     [
         (ClusterFacts("ok", 16384, 3, ()), Verdict.HOLDS, Verdict.HOLDS),

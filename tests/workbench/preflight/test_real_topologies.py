@@ -9,7 +9,7 @@ from cryptosense.workbench.preflight import examine, look
 from cryptosense.workbench.run.surroundings import redis_address
 from cryptosense.workbench.topology.cluster import start_cluster
 from cryptosense.workbench.topology.process import kill_together
-from cryptosense.workbench.topology.sentinel import start_sentinel
+from cryptosense.workbench.topology.sentinel import DOWN_AFTER_MS, start_sentinel
 from cryptosense.workbench.verdicts import Verdict
 
 pytestmark = pytest.mark.full
@@ -35,6 +35,7 @@ async def test_sentinel_with_replicas_and_a_quorum_is_recognised_and_a_lost_repl
         found = await judged(store.url)
         assert found["coverage"].finding.verdict is Verdict.HOLDS, found["coverage"].finding.reason
         assert found["replicas"].finding.verdict is Verdict.HOLDS, found["replicas"].finding.reason
+        assert found["patience"].finding.observed == DOWN_AFTER_MS
         for server in store.servers[:3]:
             if server is not await store.primary():
                 await server.kill()

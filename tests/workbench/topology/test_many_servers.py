@@ -78,6 +78,7 @@ async def test_sentinel_comes_up_with_replicas_that_writes_need_and_fails_over(t
         async with asyncio.timeout(30):
             while not await is_replica(first):  # noqa: ASYNC110 (a server's role, not ours)
                 await asyncio.sleep(0.05)
+        assert await store.primary() is second, "one failover sets off no other"
         for other in store.data_servers:
             if other is not second:
                 await other.kill()
