@@ -6,7 +6,7 @@ with that reason.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cryptosense.workbench.claims.claim import Figure, Finding, undecided
 from cryptosense.workbench.history import History, Operation, Outcome
@@ -14,6 +14,9 @@ from cryptosense.workbench.verdicts import Verdict
 
 CLOCK_SLACK_S = 0.005
 """What the service's millisecond clock and ours may differ by within one window; no conviction hangs on less."""
+
+HONEST_CODES = frozenset({"STATE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"})
+"""What a 503 may name as the thing that is missing."""
 
 
 def select(history: History, *kinds: str, phase: str | None = None, actor: str | None = None) -> list[Operation]:
@@ -45,6 +48,20 @@ def denied(operation: Operation) -> bool:
 def may_be_applied(operation: Operation) -> bool:
     """Whether nobody can say if it took effect: no answer after sending, or a failure reported half-way."""
     return operation.outcome is Outcome.UNKNOWN or (operation.status is not None and operation.status >= 500)
+
+
+def honest_refusals(history: History) -> Callable[[Operation], bool]:
+    """Tells whether an answer is a 503 that names what is missing and says when to come again.
+
+    What the deployment does not send by its own account, codes or `Retry-After`, is not asked of it.
+    """
+    codes, waits = untold(history, "codes") is None, untold(history, "header retry_after") is None
+
+    def honest(operation: Operation) -> bool:
+        named = not codes or operation.got.get("code") in HONEST_CODES
+        return operation.status == 503 and named and (not waits or operation.got.get("retry_after") is not None)
+
+    return honest
 
 
 def declared(history: History, name: str, **labels: str) -> float | None:

@@ -14,16 +14,14 @@ from cryptosense.workbench.claims.reading import (
     acquitted,
     admitted,
     convicted,
+    honest_refusals,
     nothing_to_judge,
     select,
     told,
-    untold,
 )
 from cryptosense.workbench.history import History, Operation, Outcome, Span, SpanKind
 from cryptosense.workbench.measures import surely_in_one_window
 from cryptosense.workbench.verdicts import Verdict
-
-HONEST_CODES = frozenset({"STATE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"})
 
 _SOON_S = 0.5
 
@@ -53,9 +51,8 @@ def only_honest_refusals(*kinds: str, phase: str) -> Checker:
         operations = select(history, *kinds, phase=phase)
         if not operations:
             return nothing_to_judge(history, phase, "operation", expected=0)
-        codes, waits = untold(history, "codes") is None, untold(history, "header retry_after") is None
-        failed = [op for op in operations if op.status is not None and op.status >= 500]
-        lies = [op for op in failed if not _honest(op, codes=codes, waits=waits)]
+        honest = honest_refusals(history)
+        lies = [op for op in operations if op.status is not None and op.status >= 500 and not honest(op)]
         refused = sum(op.status == 503 for op in operations)
         if lies:
             return convicted(
@@ -76,12 +73,6 @@ def only_honest_refusals(*kinds: str, phase: str) -> Checker:
         )
 
     return check
-
-
-def _honest(operation: Operation, *, codes: bool, waits: bool) -> bool:
-    """Without `codes` or `waits` the deployment says by its own account that it sends none."""
-    named = not codes or operation.got.get("code") in HONEST_CODES
-    return operation.status == 503 and named and (not waits or operation.got.get("retry_after") is not None)
 
 
 def answers_within(*kinds: str, phase: str, bound_s: float) -> Checker:

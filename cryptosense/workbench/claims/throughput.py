@@ -11,12 +11,28 @@ from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.counts import phases
 from cryptosense.workbench.claims.latency import GROSS
 from cryptosense.workbench.claims.noise import unless_noisy
-from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, told
-from cryptosense.workbench.history import History, Outcome, Span
+from cryptosense.workbench.claims.reading import (
+    acquitted,
+    convicted,
+    declared,
+    denied,
+    honest_refusals,
+    nothing_to_judge,
+    told,
+)
+from cryptosense.workbench.history import History, Operation, Outcome, Span
 from cryptosense.workbench.verdicts import Verdict
 
 BUSY = 0.9
 """Share of its processor above which a generator counts as the bottleneck."""
+
+_AT_CEILING = 0.9
+"""A step that carried this share of what was granted was held back by that and not by the service."""
+
+
+def ceiling_rate(history: History, phase: str) -> float | None:
+    """Requests a second that the user granted for the phase; None where nothing is metered."""
+    return declared(history, "ceiling.rate", phase=phase)
 
 
 def carried_per_second(history: History, kind: str, span: Span) -> float:
@@ -39,17 +55,24 @@ def generator_busy(history: History, phase: str) -> float | None:
     return max(readings, default=None)
 
 
-def every_request_answered(kind: str, *, phase: str, limited_too: bool = True) -> Checker:
+def every_request_answered(
+    kind: str, *, phase: str, limited_too: bool = True, refused_load: Verdict = Verdict.VIOLATED
+) -> Checker:
     """Checks that nothing in the phases of that name failed: each got an answer, and none of 500 or above.
 
-    A 429 is an answer too, unless `limited_too` is false because nobody asked more than the limit allows.
+    A 429 is an answer too, unless `limited_too` is false because nobody asked more than the limit allows. An honest
+    503 is a failure where little is asked. Under a load that may be more than anybody promised to carry it is refused
+    load: `refused_load` says what such answers come to, UNDECIDED where all were to be served, HOLDS where the load is
+    raised until something gives. They never acquit alone: where nothing was served, nothing is known.
     """
 
     def check(history: History) -> Finding:
         operations = [op for span in phases(history, phase) for op in history.operations(kind, phase=span.name)]
         if not operations:
             return nothing_to_judge(history, phase, kind, expected=0)
-        bad = [op for op in operations if op.status is None or op.status >= 500]
+        honest = honest_refusals(history) if refused_load is not Verdict.VIOLATED else _never
+        refused = [op for op in operations if honest(op)]
+        bad = [op for op in operations if op.status is None or (op.status >= 500 and not honest(op))]
         bad += [op for op in operations if op.status == 429 and not limited_too]
         if bad:
             ways = Counter("no answer" if op.status is None else str(op.status) for op in bad)
@@ -62,8 +85,17 @@ def every_request_answered(kind: str, *, phase: str, limited_too: bool = True) -
                 samples=len(operations),
             )
         statuses = Counter(str(op.status) for op in operations)
+        if refused and (refused_load is Verdict.UNDECIDED or len(refused) == len(operations)):
+            return undecided(
+                f"{len(refused)} of {len(operations)} requests were refused with an honest 503: more came at once than "
+                "is taken here, and how much is promised nobody says; ask for less (fewer users, a lower --max-rate)",
+                expected=0,
+                unit="failed requests",
+                samples=len(operations),
+            )
+        shed = "; each 503 named itself and said when to come again, which is refused load" if refused else ""
         return acquitted(
-            f"{len(operations)} requests, all answered ({_listed(statuses)})",
+            f"{len(operations)} requests, all answered ({_listed(statuses)}){shed}",
             expected=0,
             observed=0,
             unit="failed requests",
@@ -73,10 +105,15 @@ def every_request_answered(kind: str, *, phase: str, limited_too: bool = True) -
     return check
 
 
+def _never(_operation: Operation) -> bool:
+    return False
+
+
 def throughput_holds(kind: str, *, phase: str, at_least: float) -> Checker:
     """Checks that the steepest step of a sweep carries at least `at_least` of what the best step carried.
 
-    A service that collapses under load carries less the more it is asked.
+    A service that collapses under load carries less the more it is asked. Where what may be sent is granted
+    (`ceiling.rate`) and the lightest step came up to that already, more was never asked, and that can convict only.
     """
 
     def check(history: History) -> Finding:
@@ -91,6 +128,14 @@ def throughput_holds(kind: str, *, phase: str, at_least: float) -> Checker:
             return undecided(f"the generator itself was {busy:.0%} busy in the last step", expected=at_least)
         share = carried[-1] / max(carried)
         samples = sum(len(history.operations(kind, phase=span.name)) for span in steps)
+        ceiling = ceiling_rate(history, steps[0].name)
+        if share >= at_least and ceiling is not None and carried[0] >= _AT_CEILING * ceiling:
+            return undecided(
+                f"the lightest step carried the {ceiling:g} requests a second that were granted, so none was a heavier "
+                "load: raise --max-rate",
+                expected=f"at least {at_least:g}",
+                samples=samples,
+            )
         series = ", ".join(f"{rate:.0f}/s" for rate in carried)
         finding = Finding(
             Verdict.HOLDS if share >= at_least else Verdict.VIOLATED,
@@ -110,6 +155,7 @@ def keeps_up(kind: str, *, phase: str, at_least: float, patience_s: float = 1.0)
     """Checks that of the requests that a schedule wanted sent, such a share was answered well within `patience_s`.
 
     Patience counts from the intended moment, so requests that queue up behind a slow service are not kept up with.
+    Where only the deployment's own limit (429) stands between the share and the promise, nothing is known.
     """
 
     def check(history: History) -> Finding:
@@ -122,6 +168,16 @@ def keeps_up(kind: str, *, phase: str, at_least: float, patience_s: float = 1.0)
         share = len(good) / len(operations)
         if share < at_least and busy > BUSY:
             return undecided(f"the generator itself was {busy:.0%} busy", expected=at_least, samples=len(operations))
+        limited = sum(map(denied, operations))
+        if share < at_least <= (len(good) + limited) / len(operations):
+            return undecided(
+                f"{limited} of {len(operations)} requests were denied by the deployment's own limit (429): it needs "
+                "clients that the limit tells apart, or a limit that is out of the way for the run",
+                expected=f"at least {at_least:.0%}",
+                samples=len(operations),
+            )
+        ceiling = ceiling_rate(history, spans[0].name)
+        bounded = "" if ceiling is None else f"; reckoned from what {ceiling:g} requests a second let through"
         finding = Finding(
             Verdict.HOLDS if share >= at_least else Verdict.VIOLATED,
             f"at least {at_least:.0%}",
@@ -129,7 +185,7 @@ def keeps_up(kind: str, *, phase: str, at_least: float, patience_s: float = 1.0)
             "share answered in time",
             len(operations),
             f"{len(good)} of {len(operations)} scheduled requests were answered well within {patience_s:g} s of the "
-            "moment when they were due",
+            f"moment when they were due{bounded}",
         )
         gross = share < at_least / GROSS
         return unless_noisy(finding, history, spans[0].started_at, spans[-1].ended_at, gross=gross)

@@ -14,6 +14,7 @@ from cryptosense.workbench.claims.throughput import every_request_answered, keep
 from cryptosense.workbench.experiment import Chart, Doubt, Lab
 from cryptosense.workbench.experiments.load_conduct import LoadParameters, conduct_load, step_name
 from cryptosense.workbench.history import History
+from cryptosense.workbench.verdicts import Verdict
 
 _SOURCE = ("checklist:testing-2", "LOAD-1")
 
@@ -32,8 +33,9 @@ class Load:
             "counts from the moment a request was due."
         ),
         changes_our_mind=(
-            "A failed request, a window with more admissions than the limit or a denial while there was room, a "
-            "throughput that collapses under load, or a median above the plan's 50 ms at half the capacity."
+            "A request that fails, or is refused otherwise than by an honest 503; a window with more admissions than "
+            "the limit or a denial while there was room; a throughput that collapses under load; or "
+            "a median above the plan's 50 ms at half the capacity."
         ),
     )
     parameters: ClassVar[type[Any]] = LoadParameters
@@ -63,7 +65,7 @@ def _limit_claims() -> Iterator[Claim]:
         "crowd-served",
         "Users who each stay within their limit are all served, however many come at once.",
         (*_SOURCE, "RATE-1"),
-        every_request_answered("tokens.read", phase="crowd", limited_too=False),
+        every_request_answered("tokens.read", phase="crowd", limited_too=False, refused_load=Verdict.UNDECIDED),
     )
     for phase, when in (("one address", "a crowd behind one address"), ("overload", "one client steadily over it")):
         slug = phase.replace(" ", "-")
@@ -92,9 +94,10 @@ def _load_claims(given: LoadParameters) -> Iterator[Claim]:
     for phase, what in (("closed", "requests under way"), ("open", "arrivals")):
         yield Claim(
             f"{phase}-answered",
-            f"However many {what}: every request is answered, and none with 500 or above.",
+            f"However many {what}: every request is answered, and of 500 or above only with a 503 that names itself "
+            "and says when to come again.",
             _SOURCE,
-            every_request_answered("tokens.read", phase=phase),
+            every_request_answered("tokens.read", phase=phase, refused_load=Verdict.HOLDS),
         )
     yield Claim(
         "throughput-holds",

@@ -15,6 +15,7 @@ from cryptosense.workbench.experiments.scenario import LONGEST_WINDOW_S
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.load import Ask, ClosedLoop, LoadClient, LoadPlan, LoadReport, OpenLoop, drive
 from cryptosense.workbench.readings import watched_machine
+from cryptosense.workbench.target import TargetProfile
 from cryptosense.workbench.targets.ceilings import run_meter
 
 _NO_LIMIT = "1000000"
@@ -187,10 +188,15 @@ class _Load:
             [Ask(kind, probed if kind == "limit.probe" else self._path, sent={"policy": "api"})],
             shape,
             seconds,
+            keep=_told_headers(self._deployment.target.profile),
+            code_field=self._deployment.target.profile.errors.code_field,
+            codes=self._deployment.target.profile.errors.codes,
             processes=self._given.generators if phase.startswith(("closed", "open")) else 1,
             seed=self._given.seed,
         )
-        recorder = self._lab.recorder
+        recorder, granted = self._lab.recorder, run_meter() if self._deployment.target.foreign else None
+        if granted is not None:
+            recorder.observe("ceiling.rate", granted.rate, phase=phase)
         labels = {"offered": f"{offered:.6g}"} if offered else {}
         span = recorder.span(SpanKind.PHASE, phase, **labels) if spanned else contextlib.nullcontext()
         with span:
@@ -201,6 +207,14 @@ def _probed(deployment: Deployment) -> str | None:
     """The path on which a stranger's limit is to be probed; ours limits the very list that is read."""
     limit = deployment.target.profile.limits.get("api")
     return limit.path if limit is not None and deployment.target.foreign else None
+
+
+def _told_headers(profile: TargetProfile) -> dict[str, str]:
+    """Which headers of an answer the checkers want, by the name that they have in the history."""
+    limits = profile.limit_headers
+    named = {"x_cache": profile.cache.outcome_header, "retry_after": limits.retry_after}
+    named |= {"limit": limits.limit, "remaining": limits.remaining}
+    return {name: header for name, header in named.items() if header}
 
 
 def _public_addresses() -> Iterator[str]:

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Generator:
         self._addresses = {(url, ask.path): URL(url + ask.path) for url in plan.urls for ask in plan.asks}
         self._bodies = [None if ask.body is None else orjson.dumps(ask.body) for ask in plan.asks]
         self._keep = tuple(plan.keep.items())
+        self._code_steps = plan.code_field.split(".") if plan.code_field else []
         self._stopping = asyncio.Event()
         # Only towards a deployment that is not ours; the processes share what the user granted.
         self._meter = run_meter(plan.processes)
@@ -237,9 +239,10 @@ class Generator:
         if ask.csrf and (successor := headers.get(self.plan.successor_header)) is not None:
             sender.token = successor
             got["successor"] = _digest(successor)
-        if answer.status >= 400:
-            with contextlib.suppress(orjson.JSONDecodeError, AttributeError):
-                got["code"] = orjson.loads(content).get("code")
+        if answer.status >= 400 and self._code_steps:
+            with contextlib.suppress(orjson.JSONDecodeError, TypeError):
+                code: Any = reduce(dict.get, self._code_steps, orjson.loads(content))
+                got["code"] = self.plan.codes.get(code, code)
         return got
 
 

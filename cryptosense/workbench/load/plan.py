@@ -87,6 +87,9 @@ class LoadPlan:
         }
     )
     """What of an answer's headers the history keeps: name in `got` → header."""
+    code_field: str | None = "code"
+    """Where a refusal's body holds its code (dots go deeper), and below what it calls those that go by other names."""
+    codes: Mapping[str, str] = field(default_factory=dict)
     csrf_header: str = "X-CSRF-Token"
     successor_header: str = "X-CSRF-Token"
 

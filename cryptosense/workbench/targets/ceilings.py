@@ -69,6 +69,11 @@ class Meter:
                 await asyncio.sleep(slot - now)
             yield
 
+    @property
+    def rate(self) -> float:
+        """Requests a second that it lets through."""
+        return self._ceilings.rate
+
     def allows(self, rate: float) -> bool:
         """Whether so many requests a second are within the ceiling."""
         return rate <= self._ceilings.rate

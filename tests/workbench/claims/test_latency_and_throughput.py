@@ -2,6 +2,9 @@
 
 import random
 from collections.abc import Iterable
+from typing import Any
+
+import pytest
 
 from cryptosense.workbench.claims.latency import percentile_within, times_faster
 from cryptosense.workbench.claims.noise import unless_noisy
@@ -11,7 +14,13 @@ from cryptosense.workbench.verdicts import Verdict
 
 
 def reads(
-    phase: str, latencies: Iterable[float], *, first: int = 0, status: int | None = 200, every: float = 0.1
+    phase: str,
+    latencies: Iterable[float],
+    *,
+    first: int = 0,
+    status: int | None = 200,
+    every: float = 0.1,
+    got: dict[str, Any] | None = None,
 ) -> list[Event]:
     return [
         Operation(
@@ -24,6 +33,7 @@ def reads(
             outcome=Outcome.OK if status == 200 else Outcome.UNKNOWN if status is None else Outcome.FAILED,
             status=status,
             phase=phase,
+            got=got or {},
         )
         for place, latency in enumerate(latencies)
     ]
@@ -124,6 +134,43 @@ def test_every_request_answered_allows_refusals_by_the_limiter_and_nothing_else(
     assert unlimited(history(around, good, limited)).verdict is Verdict.VIOLATED
 
 
+HONEST_503 = {"code": "STATE_UNAVAILABLE", "retry_after": 1}
+
+
+@pytest.mark.parametrize(
+    ("refused_load", "verdict"),
+    [
+        (Verdict.VIOLATED, Verdict.VIOLATED),
+        (Verdict.UNDECIDED, Verdict.UNDECIDED),
+        (Verdict.HOLDS, Verdict.HOLDS),
+    ],
+)
+def test_an_honest_503_under_overload_is_refused_load_and_no_lie(refused_load: Verdict, verdict: Verdict) -> None:
+    check = every_request_answered("tokens.read", phase="plan", refused_load=refused_load)
+    shed = reads("plan", [0.01] * 5, first=50, status=503, got=HONEST_503)
+    assert check(history(phase("plan", 0, 10), reads("plan", [0.01] * 20), shed)).verdict is verdict
+
+
+@pytest.mark.parametrize("got", [{}, {"code": "STATE_UNAVAILABLE"}, {"retry_after": 1}, {**HONEST_503, "code": "OOPS"}])
+def test_a_503_without_its_code_or_its_time_convicts_under_overload_too(got: dict[str, Any]) -> None:
+    check = every_request_answered("tokens.read", phase="plan", refused_load=Verdict.HOLDS)
+    shed = reads("plan", [0.01], first=50, status=503, got=got)
+    assert check(history(phase("plan", 0, 10), reads("plan", [0.01] * 20), shed)).verdict is Verdict.VIOLATED
+
+
+def test_a_503_is_not_asked_for_what_its_deployment_does_not_send() -> None:
+    check = every_request_answered("tokens.read", phase="plan", refused_load=Verdict.HOLDS)
+    shed = reads("plan", [0.01], first=50, status=503, got={"retry_after": 1})
+    told = Observation("untold", 0.0, 1.0, {"topic": "codes", "reason": "[errors] code_field names no field"})
+    assert check(history(phase("plan", 0, 10), reads("plan", [0.01] * 20), shed, told)).verdict is Verdict.HOLDS
+
+
+def test_a_service_that_refuses_everything_is_not_acquitted() -> None:
+    check = every_request_answered("tokens.read", phase="plan", refused_load=Verdict.HOLDS)
+    shed = reads("plan", [0.01] * 20, status=503, got=HONEST_503)
+    assert check(history(phase("plan", 0, 10), shed)).verdict is Verdict.UNDECIDED
+
+
 def sweep(heaviest: int) -> list[Event]:
     light = reads("closed 1", [0.01] * 100, every=0.01)
     middle = reads("closed 8", [0.01] * 400, first=1000, every=0.0025)
@@ -152,3 +199,27 @@ def test_a_schedule_that_is_not_kept_up_with_convicts() -> None:
     assert check(history(around, late)).verdict is Verdict.VIOLATED
     overworked = Observation("generator.busy", 5.0, 0.99, {"phase": "open 50%"})
     assert check(history(around, late, overworked)).verdict is Verdict.UNDECIDED
+
+
+def test_a_sweep_that_the_ceiling_held_back_from_the_first_step_acquits_nobody() -> None:
+    check = throughput_holds("tokens.read", phase="closed", at_least=0.6)
+    level = [*reads("closed 1", [0.01] * 100, every=0.01), *reads("closed 8", [0.01] * 100, first=1000, every=0.01)]
+    steps = phase("closed 1", 0, 1), phase("closed 8", 1, 2)
+    assert check(history(*steps, level)).verdict is Verdict.HOLDS
+    granted = Observation("ceiling.rate", 0.0, 100.0, {"phase": "closed 1"})
+    finding = check(history(*steps, level, granted))
+    assert finding.verdict is Verdict.UNDECIDED
+    assert "--max-rate" in finding.reason
+    plenty = Observation("ceiling.rate", 0.0, 5000.0, {"phase": "closed 1"})
+    assert check(history(*steps, level, plenty)).verdict is Verdict.HOLDS
+
+
+def test_a_schedule_that_the_deployments_own_limit_cut_short_is_undecided() -> None:
+    check = keeps_up("tokens.read", phase="open 50%", at_least=0.95)
+    around = phase("open 50%", 0, 10.5)
+    served, limited = reads("open 50%", [0.02] * 60), reads("open 50%", [0.02] * 40, first=200, status=429)
+    finding = check(history(around, served, limited))
+    assert finding.verdict is Verdict.UNDECIDED
+    assert "429" in finding.reason
+    failed = reads("open 50%", [0.02] * 20, first=400, status=500)
+    assert check(history(around, served, limited, failed)).verdict is Verdict.VIOLATED

@@ -22,6 +22,10 @@ async def limited(_request):
     return web.json_response({"code": "RATE_LIMIT_EXCEEDED"}, status=429, headers={"Retry-After": "7"})
 
 
+async def own_words(_request):
+    return web.json_response({"problem": {"word": "busy"}}, status=503, headers={"X-Wait": "3"})
+
+
 async def post(request):
     body = await request.json()
     answer = {"token": request.headers.get("X-CSRF-Token"), "name": body["name"]}
@@ -37,7 +41,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int)
     app = web.Application()
     app.add_routes([web.get("/", peer), web.get("/slow", slow), web.get("/limited", limited), web.get("/hang", hang)])
-    app.add_routes([web.post("/post", post)])
+    app.add_routes([web.post("/post", post), web.get("/own-words", own_words)])
     web.run_app(
         app,
         host="127.0.0.1",

@@ -118,6 +118,17 @@ async def test_what_never_arrived_failed_what_was_not_answered_is_unknown_and_a_
     assert (operation.outcome, operation.status) == (Outcome.FAILED, None)
 
 
+async def test_a_refusals_code_is_found_where_the_deployment_puts_it_and_told_in_our_words(service, tmp_path):
+    asks = (Ask("bare.own", "/own-words"), Ask("bare.limited", "/limited"))
+    own = {"code_field": "problem.word", "codes": {"busy": "STATE_UNAVAILABLE"}, "keep": {"retry_after": "X-Wait"}}
+    _, history = await carried_out(plan_for(service.url, *asks, **own), tmp_path)
+    assert {str(op.got) for op in history.operations("bare.own")} == {
+        str({"retry_after": 3, "code": "STATE_UNAVAILABLE"})
+    }
+    assert all(op.got.get("code") is None for op in history.operations("bare.limited"))
+    assert history.operations("bare.limited")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
 async def test_each_client_has_the_address_that_it_was_given(service, tmp_path):
     clients = [LoadClient("a", address="127.9.8.7"), LoadClient("b", address="127.9.8.9")]
