@@ -6,7 +6,7 @@ functions of parameters and history, so a saved run can be judged and drawn agai
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -81,6 +81,18 @@ class Lab(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """How an experiment tries a service that breaks one promise of the contract.
+
+    `claims` are the ids of those that are meant to convict it: it is caught when one of them comes out VIOLATED, and
+    whatever else goes wrong with the service does not count. `parameters` make the trial short.
+    """
+
+    claims: tuple[str, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """How an experiment introduces itself, in the notebook's and the report's words."""
 
@@ -99,6 +111,8 @@ class Experiment(Protocol[P_contra]):
     full: ClassVar[Mapping[str, Any]]
     """What the full profile changes against the parameters' defaults, which are the quick profile's."""
 
+    # Optional: `charges: ClassVar[Mapping[str, Charge]]`, by the contract's id, names the promises whose controls the
+    # experiment tries (it has a `service` parameter then), and the claims that are to convict them.
     # Optional: `parallel_safe: ClassVar[bool] = True` says that another such experiment may run at the same time
     # without disturbing a verdict of either. Without it an experiment has the machine to itself.
 

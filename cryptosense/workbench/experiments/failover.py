@@ -14,7 +14,7 @@ from cryptosense.workbench.claims.recovery import (
     writes_accounted_for,
     writes_again_within,
 )
-from cryptosense.workbench.experiment import Chart, Doubt, Lab
+from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab
 from cryptosense.workbench.experiments.failover_parameters import FailoverParameters
 from cryptosense.workbench.experiments.failover_scenarios import SCENARIOS, Scenario
 from cryptosense.workbench.history import History
@@ -45,12 +45,16 @@ class Failover:
     parameters: ClassVar[type[Any]] = FailoverParameters
     full: ClassVar[Mapping[str, Any]] = {"scenarios": tuple(SCENARIOS), "sessions": 10, "before_s": 4.0, "after_s": 8.0}
 
-    trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "CONN-1": {"scenarios": ("freeze",), "instances": 2, "hold_factor": 4.0},
-        "CONN-2": {"scenarios": ("kill-restart",), "instances": 2, "after_s": 13.0},
-        "RATE-7": {"scenarios": ("freeze",), "instances": 2, "limit": 12, "hold_factor": 1.5},
+    charges: ClassVar[Mapping[str, Charge]] = {
+        "CONN-1": Charge(("freeze-no-hang",), {"scenarios": ("freeze",), "instances": 2, "hold_factor": 4.0}),
+        "CONN-2": Charge(
+            ("kill-restart-hands-back",), {"scenarios": ("kill-restart",), "instances": 2, "after_s": 13.0}
+        ),
+        "RATE-7": Charge(
+            ("freeze-insured",), {"scenarios": ("freeze",), "instances": 2, "limit": 12, "hold_factor": 1.5}
+        ),
     }
-    """What makes the trial of a control short, and its flaw plain on a busy machine too."""
+    """Each trial short, and its flaw plain on a busy machine too."""
 
     async def conduct(self, parameters: FailoverParameters, lab: Lab) -> None:
         from cryptosense.workbench.experiments.failover_conduct import conduct_failover  # noqa: PLC0415 (heavy)

@@ -11,7 +11,7 @@ from pydantic import Field
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.client import Caller, Wire
 from cryptosense.workbench.deployment import Capability, DeploymentPlan, Instance, StoreKind, UpstreamPlan
-from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
+from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.integration_cache import CACHE_SCENARIOS, OTHER_READS, UPSTREAM_MS
 from cryptosense.workbench.experiments.integration_charts import integration_charts
 from cryptosense.workbench.experiments.integration_claims import integration_claims
@@ -67,19 +67,31 @@ class Integration:
     )
     parameters: ClassVar[type[Any]] = IntegrationParameters
     full: ClassVar[Mapping[str, Any]] = {"instances": 4, "limit": 20, "window_s": 8.0}
-    trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        contract: {"stories": stories, "instances": 2}
-        for stories, contracts in (
-            ("csrf", ("CSRF-1", "CSRF-2", "CSRF-3", "CSRF-4", "CSRF-7", "AUTH-1")),
-            ("limits", ("RATE-1", "RATE-2", "RATE-3")),
-            ("caches", ("CACHE-1", "CACHE-2", "CACHE-4", "CACHE-5")),
-            ("restart", ("CONN-3",)),
-            ("outage", ("CACHE-7", "CSRF-5", "STOP-1")),
-            ("store", ("RATE-8", "RATE-9", "CACHE-6", "CACHE-8")),
+    charges: ClassVar[Mapping[str, Charge]] = {
+        contract: Charge(claims, {"stories": stories, "instances": 2})
+        for contract, stories, claims in (
+            ("CSRF-1", "csrf", ("csrf-successor", "csrf-follow")),
+            ("CSRF-3", "csrf", ("csrf-devices", "csrf-tabs")),
+            ("CSRF-4", "csrf", ("csrf-successor", "csrf-follow")),
+            ("CSRF-7", "csrf", ("csrf-fetch",)),
+            ("AUTH-1", "csrf", ("session-logout",)),
+            ("RATE-1", "limits", ("limit-user", "limit-address")),
+            ("RATE-2", "limits", ("limit-overload", "limit-overload-room")),
+            ("RATE-3", "limits", ("limit-retry-after",)),
+            ("CACHE-1", "caches", ("cache-hits",)),
+            ("CACHE-2", "caches", ("cache-stampede",)),
+            ("CACHE-4", "caches", ("cache-raced",)),
+            ("CACHE-5", "caches", ("cache-spellings", "cache-invalidated")),
+            ("CONN-3", "restart", ("health-at-once",)),
+            ("CACHE-7", "outage", ("outage-told",)),
+            ("CSRF-5", "outage", ("outage-honest",)),
+            ("STOP-1", "outage", ("outage-stop",)),
+            ("RATE-8", "store", ("store-foreign-limiter",)),
+            ("RATE-9", "store", ("store-lost-replies",)),
+            ("CACHE-6", "store", ("store-foreign-entry",)),
+            ("CACHE-8", "store", ("store-unlink",)),
         )
-        for contract in contracts
     }
-    """What makes the trial of a control short: the stories whose claims name its promise."""
 
     async def conduct(self, parameters: IntegrationParameters, lab: Lab) -> None:
         lab.progress.phase("starting", expected_seconds=5)

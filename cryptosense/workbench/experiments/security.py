@@ -8,7 +8,7 @@ from pydantic import Field
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import DeploymentPlan, UpstreamPlan
-from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
+from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.scenario import Stage, play_in_turn, play_together
 from cryptosense.workbench.experiments.security_charts import security_charts
 from cryptosense.workbench.experiments.security_claims import security_claims
@@ -45,6 +45,13 @@ class Security:
     )
     parameters: ClassVar[type[Any]] = SecurityParameters
     full: ClassVar[Mapping[str, Any]] = {"instances": 3, "limit": 30}
+    charges: ClassVar[Mapping[str, Charge]] = {
+        # Under a grace a second acceptance is legal; only here, without one, two steps instead of one show as such.
+        "CSRF-2": Charge(("token-replay",)),
+        "CSRF-6": Charge(("exempt-paths",)),
+        "RATE-5": Charge(("clocks-apart",)),
+        "RATE-6": Charge(("spoofed-address", "victim-spared")),
+    }
 
     async def conduct(self, parameters: SecurityParameters, lab: Lab) -> None:
         lab.progress.phase("starting", expected_seconds=5)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.claims.slopes import flat, growth_per_visitor, series_per_visitor
 from cryptosense.workbench.claims.throughput import every_request_answered
-from cryptosense.workbench.experiment import Chart, Doubt, Lab
+from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab
 from cryptosense.workbench.experiments.soak_conduct import CONTROL, REFERENCE, SoakParameters, conduct_soak
 from cryptosense.workbench.history import History
 
@@ -38,11 +38,10 @@ class Soak:
         "rss_margin": 384.0,
     }
 
-    trials: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        contract: {"with_control": False, "warm_visitors": 300, "seconds": 6.0, "at_once": 4}
-        for contract in ("SOAK", "RATE-4")
+    charges: ClassVar[Mapping[str, Charge]] = {
+        contract: Charge((claim,), {"with_control": False, "warm_visitors": 300, "seconds": 6.0, "at_once": 4})
+        for contract, claim in (("SOAK", "process-memory"), ("RATE-4", "store-memory"))
     }
-    """What makes the trial of a control short."""
 
     async def conduct(self, parameters: SoakParameters, lab: Lab) -> None:
         await conduct_soak(parameters, lab)

@@ -1,17 +1,19 @@
 """Every control under the claims that are to convict it: do our claims see what they say they see?
 
-A control is judged by an experiment that has a `service` parameter, under the claims that name its promise as their
-source. It is caught when one of those comes out VIOLATED; anything else is a hole in the claims and fails the matrix.
+A control is judged by the experiment that charges its promise (`Charge`), under the claims that are meant to convict
+it. It is caught when one of those comes out VIOLATED. Whatever else is violated is shown and does not count, since a
+service may fail a claim for another reason than its flaw; a control that is not caught is a hole in the claims.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptosense.errors import UsageError
+from cryptosense.workbench.experiment import Charge
 from cryptosense.workbench.experiments import AnyExperiment, catalog, find_experiment
 from cryptosense.workbench.progress import PROGRESS, ProgressLog
 from cryptosense.workbench.results import ClaimResult, ExperimentVerdicts, write_json
@@ -35,35 +37,39 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One control under one experiment with the parameters that make it short."""
+    """One control under one experiment: what is meant to convict it there, and the parameters that make it short."""
 
     suspect: Suspect
     experiment: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    charge: Charge
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a trial. `claims` are those that name the promise; `trouble` says why a trial did not end."""
+    """What became of a trial.
+
+    `meant` are the claims of the charge, `besides` all others that came out VIOLATED; `trouble` says why a trial did
+    not end.
+    """
 
     trial: Trial
-    claims: tuple[ClaimResult, ...]
+    meant: tuple[ClaimResult, ...]
     seconds: float
+    besides: tuple[str, ...] = ()
     trouble: str = ""
 
     @property
     def caught(self) -> bool:
-        return any(claim.verdict is Verdict.VIOLATED for claim in self.claims)
+        return any(claim.verdict is Verdict.VIOLATED for claim in self.meant)
 
     @property
     def sentence(self) -> str:
         """Which claim convicted it and why, or what was seen instead."""
         if self.trouble:
             return self.trouble
-        if not self.claims:
-            return f"no claim of {self.trial.experiment} names {self.trial.suspect.contract}"
-        first = next((claim for claim in self.claims if claim.verdict is Verdict.VIOLATED), self.claims[0])
-        return f"{first.id}: {first.reason}"
+        first = next((claim for claim in self.meant if claim.verdict is Verdict.VIOLATED), self.meant[0])
+        beside = f"; violated for another reason: {', '.join(self.besides)}" if self.besides and not self.caught else ""
+        return f"{first.id}: {first.reason}{beside}"
 
     def as_json(self) -> dict[str, Any]:
         suspect = self.trial.suspect
@@ -75,15 +81,16 @@ class Outcome:
             "caught": self.caught,
             "seconds": round(self.seconds, 1),
             "sentence": self.sentence,
-            "claims": {claim.id: claim.verdict.value for claim in self.claims},
+            "claims": {claim.id: claim.verdict.value for claim in self.meant},
+            "besides": list(self.besides),
         }
 
 
 def arrange(suspects: Sequence[Suspect], wanted: Sequence[str] = ()) -> list[Trial]:
-    """A trial for each control (or for those that are wanted), in the experiment whose claims name its promise.
+    """A trial for each control (or for those that are wanted), in the first experiment that charges its promise.
 
     Raises:
-        UsageError: a wanted control does not exist.
+        UsageError: a wanted control does not exist, or no experiment charges its promise.
     """
     known = {suspect.name: suspect for suspect in suspects}
     unknown = [name for name in wanted if name not in known]
@@ -94,23 +101,16 @@ def arrange(suspects: Sequence[Suspect], wanted: Sequence[str] = ()) -> list[Tri
 
 def _trial(suspect: Suspect) -> Trial:
     for experiment in catalog().values():
-        if SERVICE not in experiment.parameters.model_fields:
-            continue
-        for parameters in _variants(experiment, suspect.contract):
-            if _claims_naming(experiment, parameters, suspect.contract):
-                return Trial(suspect, experiment.name, parameters)
-    raise UsageError(f"no experiment has a claim that names {suspect.contract}, so {suspect.name} cannot be tried")
+        charge = charges_of(experiment).get(suspect.contract)
+        if charge is not None:
+            return Trial(suspect, experiment.name, charge)
+    raise UsageError(f"no experiment charges {suspect.contract}, so {suspect.name} cannot be tried")
 
 
-def _variants(experiment: AnyExperiment, contract: str) -> list[Mapping[str, Any]]:
-    """What the experiment itself says makes a trial of that promise short, else its defaults."""
-    trials: Mapping[str, Mapping[str, Any]] = getattr(experiment, "trials", {})
-    return [trials[contract]] if contract in trials else [{}]
-
-
-def _claims_naming(experiment: AnyExperiment, parameters: Mapping[str, Any], contract: str) -> list[str]:
-    claims = experiment.claims(experiment.parameters(**parameters))
-    return [claim.id for claim in claims if contract in claim.source and not claim.control]
+def charges_of(experiment: AnyExperiment) -> Mapping[str, Charge]:
+    """The experiment's charges by the promise that is broken; none where it tries no controls."""
+    charges: Mapping[str, Charge] = getattr(experiment, "charges", {})
+    return charges
 
 
 async def try_controls(
@@ -135,16 +135,25 @@ async def try_controls(
 async def _conduct(trial: Trial, folder: Path) -> Outcome:
     folder.mkdir(parents=True)  # noqa: ASYNC240 (once, before anything runs)
     experiment = find_experiment(trial.experiment)
-    parameters = experiment.parameters(**{**trial.parameters, SERVICE: trial.suspect.name})
+    parameters = experiment.parameters(**{**trial.charge.parameters, SERVICE: trial.suspect.name})
     started = time.monotonic()
     try:
         with ProgressLog(folder / PROGRESS) as progress:
             verdicts = await conduct_experiment(experiment, parameters, folder, Surroundings(folder=folder), progress)
     except Exception as error:  # noqa: BLE001 — one trial's failure is that trial's outcome
         trouble = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        return Outcome(trial, (), time.monotonic() - started, trouble)
-    return Outcome(trial, _naming(verdicts, trial.suspect.contract), time.monotonic() - started)
+        return Outcome(trial, (), time.monotonic() - started, trouble=trouble)
+    return _outcome(trial, verdicts, time.monotonic() - started)
 
 
-def _naming(verdicts: ExperimentVerdicts, contract: str) -> tuple[ClaimResult, ...]:
-    return tuple(claim for claim in verdicts.claims if contract in claim.source and not claim.control)
+def _outcome(trial: Trial, verdicts: ExperimentVerdicts, seconds: float) -> Outcome:
+    judged = {claim.id: claim for claim in verdicts.claims}
+    absent = [name for name in trial.charge.claims if name not in judged]
+    if absent:
+        return Outcome(trial, (), seconds, trouble=f"{trial.experiment} has no claim {', '.join(absent)}")
+    besides = tuple(
+        claim.id
+        for claim in verdicts.claims
+        if claim.verdict is Verdict.VIOLATED and not claim.control and claim.id not in trial.charge.claims
+    )
+    return Outcome(trial, tuple(judged[name] for name in trial.charge.claims), seconds, besides)

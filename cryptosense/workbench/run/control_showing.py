@@ -37,21 +37,21 @@ class TrialWatch:
 
 
 def print_matrix(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """A row per control: the promise it breaks, the claims that convicted it and those that did not."""
+    """A row per control: which of the claims meant for it convicted it, and what failed besides and did not count."""
     table = Table(title="Flawed services and the claims that must convict them")
-    for title in ("control", "breaks", "verdict", "convicted by", "not convicted by", "flaw"):
+    for title in ("control", "verdict", "convicted by", "meant, and did not", "besides"):
         table.add_column(title)
     for outcome in outcomes:
-        suspect = outcome.trial.suspect
-        convicting = [claim.id for claim in outcome.claims if claim.verdict == "VIOLATED"]
-        others = [f"{claim.id} ({claim.verdict})" for claim in outcome.claims if claim.verdict != "VIOLATED"]
+        convicting = [
+            f"{outcome.trial.experiment}/{claim.id}" for claim in outcome.meant if claim.verdict == "VIOLATED"
+        ]
+        others = [f"{claim.id} ({claim.verdict})" for claim in outcome.meant if claim.verdict != "VIOLATED"]
         table.add_row(
-            suspect.name,
-            suspect.contract,
+            outcome.trial.suspect.name,
             "caught" if outcome.caught else "MISSED",
             ", ".join(convicting) or "–",
             ", ".join(others) or "–",
-            suspect.flaw,
+            ", ".join(outcome.besides) or "–",
         )
     console.print(table)
     missed = [outcome.trial.suspect.name for outcome in outcomes if not outcome.caught]

@@ -32,12 +32,6 @@ def test_the_full_profile_changes_only_parameters_that_there_are():
     EXPERIMENT.parameters(**EXPERIMENT.full)
 
 
-def test_the_trial_of_every_promise_tells_stories_that_name_it():
-    for contract, given in EXPERIMENT.trials.items():
-        claims = EXPERIMENT.claims(EXPERIMENT.parameters(**given))
-        assert any(contract in claim.source for claim in claims), contract
-
-
 def test_a_restart_that_broke_off_acquits_nobody_of_what_it_did_to_sessions():
     claims = {claim.id: claim for claim in EXPERIMENT.claims(EXPERIMENT.parameters())}
     asked = [
