@@ -121,9 +121,10 @@ def validate(
         watcher = watcher_for(console)
         folder, results = run_all(request, watcher, stop)
         stop.nothing_to_heal = True
-        if profile == "full" and surroundings.target is None and not stop.requested:
-            _bench_beside(folder)
         written = _write_report(folder)
+        if written and profile == "full" and surroundings.target is None and not stop.requested:
+            _bench_beside(folder)
+            written = _write_report(folder)
         print_results(console, results, folder)
     sys.exit(INTERRUPTED if stop.requested else _exit_code(results, written=written))
 
