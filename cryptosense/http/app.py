@@ -40,12 +40,13 @@ def create_app(settings: Settings, assemble: Callable[[Settings], Instance] = as
         version=__version__,
         lifespan=_lifespan,
         redirect_slashes=False,  # one path for one route
+        docs_url=None,  # see `resources/documents.py`
         redoc_url=None,
         openapi_url="/openapi.json",
     )
     app.state.parts = parts
     app.state.guards = parts.guards
-    # Ahead of FastAPI's own documents: routes are tried in order.
+    # Ahead of FastAPI's own document: routes are tried in order.
     app.router.routes[:0] = [route for router in ROUTERS for route in router.routes]
     app.add_exception_handler(CryptoSenseError, _known_error)
     app.add_exception_handler(RequestValidationError, _malformed)

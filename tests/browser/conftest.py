@@ -1,4 +1,4 @@
-"""A real Chromium for the tests beside it, and the sample runs of the report's own tests."""
+"""A real Chromium for the tests beside it, pages opened in it, and the sample runs of the report's own tests."""
 
 import importlib.util
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 _SAMPLES = Path(__file__).parents[1] / "workbench" / "report" / "sample_runs.py"
+_DESK = {"width": 1280, "height": 900}
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,6 +37,35 @@ def chromium() -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
         yield browser
         browser.close()
+
+
+class Visit:
+    """One page opened in a context of its own, with everything that it asked for or complained about."""
+
+    def __init__(self, browser, url: str, **context) -> None:
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+
+
+@pytest.fixture
+def visit(chromium) -> Iterator[Callable[..., Visit]]:
+    """`visit(path_or_url)` opens a page on a desk's screen, or as the browser context's options say."""
+    opened: list[Visit] = []
+
+    def open_page(at: Path | str, **context) -> Visit:
+        url = at.as_uri() if isinstance(at, Path) else at
+        opened.append(Visit(chromium, url, **{"viewport": _DESK, **context}))
+        return opened[-1]
+
+    yield open_page
+    for one in opened:
+        one.context.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The report as a reader meets it, in a real browser."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,33 +11,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 KINDS = ["holding", "violated", "undecided", "interrupted"]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
-
-
-class Visit:
-    """One page opened in a context of its own, with everything that it asked for or complained about."""
-
-    def __init__(self, browser, url: str, **context) -> None:
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(url)
-
-
-@pytest.fixture
-def visit(chromium) -> Iterator[Callable[..., Visit]]:
-    opened: list[Visit] = []
-
-    def open_page(path: Path, **context) -> Visit:
-        opened.append(Visit(chromium, path.as_uri(), **{"viewport": DESK, **context}))
-        return opened[-1]
-
-    yield open_page
-    for one in opened:
-        one.context.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

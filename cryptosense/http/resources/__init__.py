@@ -1,6 +1,6 @@
 """A file per resource; the routers in the order in which paths are matched, the busiest first."""
 
-from cryptosense.http.resources import auth, csrf_token, insights, operations, portfolios, tokens
+from cryptosense.http.resources import auth, csrf_token, documents, insights, operations, portfolios, tokens
 
 ROUTERS = (
     tokens.router,
@@ -9,4 +9,5 @@ ROUTERS = (
     insights.router,
     auth.router,
     operations.router,
+    documents.router,
 )
