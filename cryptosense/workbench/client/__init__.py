@@ -13,6 +13,7 @@ times the CPU of aiohttp), see `load/`.
 
 from cryptosense.workbench.client.caller import Caller, Credentials
 from cryptosense.workbench.client.exchange import Reply, digest
+from cryptosense.workbench.client.gate import Gate
 from cryptosense.workbench.client.wire import Wire
 
-__all__ = ["Caller", "Credentials", "Reply", "Wire", "digest"]
+__all__ = ["Caller", "Credentials", "Gate", "Reply", "Wire", "digest"]

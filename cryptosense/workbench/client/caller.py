@@ -10,6 +10,7 @@ import httpx
 
 from cryptosense.workbench.client.answers import dig
 from cryptosense.workbench.client.exchange import Reply, digest, exchange
+from cryptosense.workbench.client.gate import Gate
 from cryptosense.workbench.history import Operation, Outcome, Recorder
 from cryptosense.workbench.target import Route, Target, TargetProfile
 
@@ -186,11 +187,12 @@ class Caller:
             **options,
         )
 
-    async def read_tokens(self, *ids: str, instance: str | None = None) -> Reply:
+    async def read_tokens(self, *ids: str, instance: str | None = None, gate: Gate | None = None) -> Reply:
         """`tokens.read`: market data; `sent.ids`, `got.{x_cache,version,as_of}`."""
         route = self.profile.cache.tokens
         filled = Route(method=route.method, path=route.path.replace("{ids}", ",".join(ids)))
-        return await self.ask("tokens.read", filled, bearer=False, instance=instance, sent={"ids": ",".join(ids)})
+        sent = {"ids": ",".join(ids)}
+        return await self.ask("tokens.read", filled, bearer=False, instance=instance, sent=sent, gate=gate)
 
     async def invalidate_tokens(self, *ids: str, instance: str | None = None) -> Reply:
         """`tokens.invalidate`: drops every cached list with one of the coins (all of them without ids)."""
@@ -244,8 +246,9 @@ class Caller:
         bearer: bool = True,
         instance: str | None = None,
         sent: Mapping[str, Any] | None = None,
+        gate: Gate | None = None,
     ) -> Reply:
-        """Sends one request and records it; `sent` is added to the operation's `sent`."""
+        """Sends one request and records it; `sent` is added to the operation's `sent`, `gate` holds it for others."""
         where = instance or next(self._urls)
         carried = dict(headers or {})
         if bearer and self.credentials.bearer:
@@ -264,7 +267,12 @@ class Caller:
             sent={"method": route.method, "path": route.path, **(sent or {})},
         )
         request = self._http.build_request(
-            route.method, where.rstrip("/") + route.path, json=json, content=content, headers=carried
+            route.method,
+            where.rstrip("/") + route.path,
+            json=json,
+            content=content,
+            headers=carried,
+            extensions=None if gate is None else {"trace": gate.wait},
         )
         async with self._wire.room():
             reply = await exchange(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydantic import Field
 
-from cryptosense.workbench.client import Caller, Wire
+from cryptosense.workbench.client import Caller, Gate, Wire
 from cryptosense.workbench.deployment import Deployment
 from cryptosense.workbench.experiment import Lab, Parameters
 from cryptosense.workbench.history import SpanKind
@@ -207,7 +207,9 @@ class CachePhases:
                 await asyncio.sleep(0.01 * self._ttl_s)
 
     async def _crowd(self, reader: Caller, ids: tuple[str, ...], size: int) -> None:
-        await asyncio.gather(*(reader.read_tokens(*ids) for _ in range(max(2, size))))
+        crowd = max(2, size)
+        gate = Gate(crowd)
+        await asyncio.gather(*(reader.read_tokens(*ids, gate=gate) for _ in range(crowd)))
 
     async def _race(self, reader: Caller, editor: Caller) -> None:
         self._lab.progress.phase("invalidation race", expected_seconds=self._given.races * 0.8)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from urllib.parse import quote
 
-from cryptosense.workbench.client import Caller
+from cryptosense.workbench.client import Caller, Gate
 from cryptosense.workbench.deployment import Capability
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_route
 from cryptosense.workbench.readings import counted_phase, upstream_calls
@@ -26,7 +26,8 @@ async def _stampede(stage: Stage, phase: str) -> None:
     readings = [upstream_calls(stage.lab.recorder, stage.deployment, (ids,))] if _counted(stage) else []
     async with counted_phase(stage.lab.recorder, phase, *readings):
         await stage.wire.burst(_CROWD)
-        await asyncio.gather(*(_read(reader, ids, next(urls)) for _ in range(_CROWD)))
+        gate = Gate(_CROWD)
+        await asyncio.gather(*(_read(reader, ids, next(urls), gate=gate) for _ in range(_CROWD)))
 
 
 async def _hits(stage: Stage, phase: str) -> None:
@@ -97,7 +98,7 @@ async def _insights(stage: Stage, phase: str) -> None:
             await client.ask("insights.read", Route(path=f"/api/v1/{what}/bitcoin"), instance=url)
 
 
-async def _read(reader: Caller, ids: str, url: str, *, subject: str | None = None) -> None:
+async def _read(reader: Caller, ids: str, url: str, *, subject: str | None = None, gate: Gate | None = None) -> None:
     route = reader.profile.cache.tokens
     await reader.ask(
         "tokens.read",
@@ -105,6 +106,7 @@ async def _read(reader: Caller, ids: str, url: str, *, subject: str | None = Non
         bearer=False,
         instance=url,
         sent={"ids": ids, **({"subject": subject} if subject else {})},
+        gate=gate,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 
+from cryptosense.workbench.client import Gate
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_grace, needs_route
 from cryptosense.workbench.target import Route
 
@@ -18,6 +19,7 @@ _CHANGING = (
     ("POST", "/api/v1/auth/logout"),
 )
 """Every route that changes something for the signed-in, beside the one that is asked all the time."""
+_CROWD = 20
 _OURS = needs_route("explicit rotation", lambda stage: not stage.wire.target.foreign)
 
 
@@ -62,8 +64,9 @@ async def _replay(stage: Stage, phase: str) -> None:
     token, urls = client.token, itertools.cycle(stage.urls)
     for _ in range(3):
         token = client.token
-        await stage.wire.burst(20)
-        await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls)) for _ in range(20)))
+        await stage.wire.burst(_CROWD)
+        gate = Gate(_CROWD)
+        await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls), gate=gate) for _ in range(_CROWD)))
     before = client.token
     if not stage.wire.target.foreign:
         await client.rotate_csrf()
