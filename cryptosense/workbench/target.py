@@ -215,6 +215,8 @@ class TargetProfile(_Part):
         }
         if not self.errors.code_field:
             found["codes"] = "codes cannot be judged, since [errors] code_field names no field"
+        if not self.health.ready:
+            found["ready"] = "[health] ready names no route that tells when a fallback is at work"
         if not self.cache.outcome_header:
             found["outcome"] = "[cache] outcome_header names no header that tells hit from miss"
         return found

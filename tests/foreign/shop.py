@@ -15,6 +15,9 @@ in scripts. Each name in FLAWS breaks one thing in the way that such services ar
     health          says 200 although Redis is gone
     outage          a lost Redis is answered with "wrong token"
     no-limit        nobody counts who tries to sign in
+    own-memory      bearers, form tokens, limits and prices are this process's own and end with it
+    hang            nobody waits for Redis with an eye on the time
+    bare-error      a lost Redis is answered with whatever the driver raised
 
 Run: python shop.py PORT REDIS_URL [FLAW ...]
 """
@@ -69,8 +72,11 @@ def refuse(status, word, **headers):
 class Shop:
     def __init__(self, url, flaws):
         self.flaws = frozenset(flaws)
+        # Where a process keeps its state to itself, the state has a name that nobody else knows.
+        self.own = f"shop-{secrets.token_hex(4)}" if "own-memory" in self.flaws else "shop"
+        patience = None if "hang" in self.flaws else 0.5
         self.redis = redis.Redis.from_url(
-            url, decode_responses=True, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None
+            url, decode_responses=True, socket_timeout=patience, socket_connect_timeout=patience, retry=None
         )
         self.admit = self.redis.register_script(ADMIT)
         self.swap = self.redis.register_script(SWAP)
@@ -101,6 +107,8 @@ class Shop:
         try:
             return await handler(request)
         except (redis.ConnectionError, redis.TimeoutError):
+            if "bare-error" in self.flaws:
+                raise
             if "outage" in self.flaws:
                 return refuse(403, "wrong token")
             return refuse(503, "try later", **{"Retry-After": "1"})
@@ -110,7 +118,7 @@ class Shop:
         limit, seconds = LIMITS[name]
         if "no-limit" in self.flaws and name == "door":
             return None, {"X-Limit": str(limit), "X-Limit-Left": str(limit - 1)}
-        key, window = f"shop:limit:{name}:{who}", int(seconds * 1000)
+        key, window = f"{self.own}:limit:{name}:{who}", int(seconds * 1000)
         if "limit-race" in self.flaws:
             now = time.time() * 1000
             await self.redis.zremrangebyscore(key, "-inf", now - window)
@@ -150,7 +158,7 @@ class Shop:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind != "Bearer" or not token.isalnum() or len(token) > 64:
             return None, None
-        return token, await self.redis.get(f"shop:bearer:{token}")
+        return token, await self.redis.get(f"{self.own}:bearer:{token}")
 
     async def guarded(self, request, limit="open"):
         """(user, bearer, headers), or a refusal as the first of three."""
@@ -164,7 +172,7 @@ class Shop:
 
     async def formed(self, request, token, headers):
         """A refusal of the form token, or None; on success the successor goes into the cookie."""
-        given, key = request.headers.get("X-Form-Token", ""), f"shop:form:{token}"
+        given, key = request.headers.get("X-Form-Token", ""), f"{self.own}:form:{token}"
         successor = secrets.token_urlsafe(24)
         if "form-token" in self.flaws:
             good = await self.redis.get(key) == given
@@ -199,7 +207,7 @@ class Shop:
         if (new and not known) or (not new and known != word):
             return refuse(409 if new else 401, "no", **headers)
         token = secrets.token_hex(20)
-        await self.redis.set(f"shop:bearer:{token}", user, ex=3600)
+        await self.redis.set(f"{self.own}:bearer:{token}", user, ex=3600)
         return web.json_response({"auth": {"bearer": token}}, status=status, headers=headers)
 
     async def sign_out(self, request):
@@ -207,14 +215,14 @@ class Shop:
         if user is None:
             return refuse(401, "who are you")
         if "logout" not in self.flaws:
-            await self.redis.delete(f"shop:bearer:{token}", f"shop:form:{token}")
+            await self.redis.delete(f"{self.own}:bearer:{token}", f"{self.own}:form:{token}")
         return web.Response(status=204)
 
     async def form_token(self, request):
         user, token, headers = await self.guarded(request)
         if token is None:
             return user
-        key = f"shop:form:{token}"
+        key = f"{self.own}:form:{token}"
         await self.redis.set(key, secrets.token_urlsafe(24), nx=True, ex=3600)
         return web.json_response({"data": {"token": await self.redis.get(key)}}, headers=headers)
 
@@ -225,7 +233,7 @@ class Shop:
         coins = sorted({coin.strip().lower() for coin in request.query.get("coins", "").split(",") if coin.strip()})
         if not coins or not all(coin.isalnum() for coin in coins):
             return refuse(422, "which coins", **headers)
-        key = "shop:prices:" + ",".join(coins)
+        key = f"{self.own}:prices:" + ",".join(coins)
         held = await self.redis.get(key)
         served = "HIT" if held else "MISS"
         if held is None:
@@ -262,7 +270,7 @@ class Shop:
             return user
         if (refusal := await self.formed(request, token, headers)) is not None:
             return refusal
-        async for key in self.redis.scan_iter("shop:prices:*"):
+        async for key in self.redis.scan_iter(f"{self.own}:prices:*"):
             if "stale-drop" not in self.flaws or not key.endswith(":lease"):
                 await self.redis.unlink(key)
         return web.json_response({"dropped": True}, headers=headers)

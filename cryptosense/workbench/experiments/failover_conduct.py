@@ -13,7 +13,7 @@ from cryptosense.workbench.experiments.failover_scenarios import Scenario
 from cryptosense.workbench.faults import FAULTS, Fault, inflicted, watch_elections
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.readings import watched_machine
-from cryptosense.workbench.targets.hooks import run_hook
+from cryptosense.workbench.targets.hooks import HookFailed, NotHealed, until_healed
 from cryptosense.workbench.topology.stores import OwnStore
 
 _WRITTEN = re.compile(r"(?P<fault>[a-z]+)(?:\((?P<arguments>[^()]*)\))?")
@@ -57,15 +57,18 @@ async def _fail_one_after_the_other(
             if reason := _why_not(scenario, deployment):
                 wire.skip(scenario.phase, reason)
             else:
+                wire.declare(scenario.phase)
                 can_fail.append(scenario)
         if not can_fail:
             return
         lab.progress.phase(f"accounts on {deployment.label}")
         lanes = Lanes(wire, sessions=given.sessions, post_every_s=given.post_every_s, probe_every_s=given.probe_every_s)
         await lanes.open()
-        fail = _fail_by_hook if deployment.target.foreign else _fail
+        if deployment.target.foreign:
+            await _fail_by_hooks(given, lab, wire, lanes, can_fail)
+            return
         for scenario in can_fail:
-            await fail(given, lab, deployment, lanes, scenario)
+            await _fail(given, lab, deployment, lanes, scenario)
 
 
 def _why_not(scenario: Scenario, deployment: Deployment) -> str | None:
@@ -73,6 +76,8 @@ def _why_not(scenario: Scenario, deployment: Deployment) -> str | None:
     profile = deployment.target.profile
     if not deployment.target.foreign:
         return None if Capability.FAULTS in deployment.capabilities else "nothing may be done to this store"
+    if scenario.control:
+        return "controls do not run against a deployment that is not ours"
     if not {scenario.name} <= set(profile.hooks.fault) & set(profile.hooks.heal):
         return f"provide [hooks.fault] {scenario.name} and [hooks.heal] {scenario.name}, commands that inject and cure"
     if profile.csrf.grace_s > 0:
@@ -80,23 +85,42 @@ def _why_not(scenario: Scenario, deployment: Deployment) -> str | None:
     return None
 
 
-async def _fail_by_hook(
-    given: FailoverParameters, lab: Lab, deployment: Deployment, lanes: Lanes, scenario: Scenario
+async def _fail_by_hooks(
+    given: FailoverParameters, lab: Lab, wire: Wire, lanes: Lanes, scenarios: Sequence[Scenario]
 ) -> None:
-    """The same on a deployment that is not ours, by its owner's commands. Its limit is not asked about here."""
+    """The same on a deployment that is not ours, by its owner's commands; no more of it once one could not be undone.
+
+    A failure whose command failed is left out with the reason, which its claims give.
+    """
+    broken: NotHealed | None = None
+    for scenario in scenarios:
+        if broken is not None:
+            wire.skip(scenario.phase, f"an earlier failure could not be undone: {broken}")
+            continue
+        try:
+            await _fail_by_hook(given, lab, wire, lanes, scenario)
+        except HookFailed as error:
+            broken = error if isinstance(error, NotHealed) else None
+            wire.skip(scenario.phase, str(error))
+        finally:
+            lab.progress.fault(None)
+
+
+async def _fail_by_hook(given: FailoverParameters, lab: Lab, wire: Wire, lanes: Lanes, scenario: Scenario) -> None:
+    """One failure. The heal command returns when the thing is done, so the store answers from then on.
+
+    Its limit is not asked about: a stranger's is not the one that the run plans with.
+    """
     lab.progress.phase(scenario.label, expected_seconds=given.before_s + (scenario.hold_s or 3.0) + given.after_s)
-    hooks, recorder = deployment.target.profile.hooks, lab.recorder
+    hooks, recorder = wire.target.profile.hooks, lab.recorder
     labels = {"phase": scenario.phase, "label": scenario.label}
     with recorder.span(SpanKind.PHASE, scenario.phase):
-        async with watched_store(recorder, None, deployment.target, scenario.phase), lanes.running(scenario.phase):
+        async with watched_store(recorder, None, wire.target, scenario.phase), lanes.running(scenario.phase):
             await asyncio.sleep(given.before_s)
             lab.progress.fault(scenario.label)
-            with recorder.span(SpanKind.FAULT, scenario.name, **labels):
-                try:
-                    await run_hook(hooks.fault[scenario.name])
+            with recorder.span(SpanKind.FAULT, scenario.name, **labels, cured_by="hook"):
+                async with until_healed(hooks.fault[scenario.name], hooks.heal[scenario.name]):
                     await asyncio.sleep((scenario.hold_s or 3.0) * given.hold_factor)
-                finally:
-                    await run_hook(hooks.heal[scenario.name])
             lab.progress.fault(None)
             await asyncio.sleep(given.after_s)
 

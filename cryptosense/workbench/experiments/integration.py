@@ -20,9 +20,9 @@ from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
 from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
 from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
 from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS, until_well
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, play_in_turn, play_together
+from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs, play_in_turn, play_together
 from cryptosense.workbench.history import History
-from cryptosense.workbench.targets.hooks import run_hook
+from cryptosense.workbench.targets.hooks import HookFailed, run_hook
 
 RESTART = "restart"
 """The phase of those who live through the restart; what they ask after it has the phase `restarted`."""
@@ -149,8 +149,8 @@ async def _tell(stage: Stage, parameters: IntegrationParameters, name: str) -> N
     """Tells the stories of one group, or leaves them out where others were asked for."""
     scenarios = _STORIES[name]
     if parameters.stories not in {"all", name}:
-        for scenario in (*scenarios, *((Scenario("restarted", _restart),) if name == "restart" else ())):
-            stage.wire.skip(scenario.name, f"left out, since stories is {parameters.stories}")
+        for scenario in scenarios:
+            scenario.leave_out(stage.wire, f"left out, since stories is {parameters.stories}")
     elif name == "limits" or (name == "csrf" and not stage.wire.target.foreign):
         await play_together(stage, scenarios)
     else:
@@ -167,10 +167,6 @@ async def _health(stage: Stage, phase: str) -> None:
 
 async def _restart(stage: Stage, phase: str) -> None:
     """Clients whose sessions and tokens are older than the restart, and who go on through it and on the new process."""
-    if Capability.RESTART not in stage.deployment.capabilities:
-        for left_out in (phase, "restarted", "draining"):
-            stage.wire.skip(left_out, "instances cannot be restarted here: provide [hooks] restart")
-        return
     clients = [await stage.account(phase, f"s{number}") for number in range(2)]
     for client in clients:
         await client.fetch_csrf()
@@ -193,9 +189,15 @@ async def _restart(stage: Stage, phase: str) -> None:
 async def _restart_by_hook(stage: Stage, clients: Sequence[Caller]) -> None:
     """The owner's command restarts an instance. Behind one address, a load balancer's, the clients go on meanwhile."""
     stage.wire.skip("draining", "how a process ends can be seen only of one that the run started")
+    failed: HookFailed | None = None
     async with _traffic(clients, stage.urls if len(stage.urls) == 1 else ()):
-        await run_hook(stage.wire.target.profile.hooks.restart or "false")
+        try:
+            await run_hook(stage.wire.target.profile.hooks.restart or "false")
+        except HookFailed as error:
+            failed = error
         await until_well(stage, stage.urls)
+    if failed is not None:
+        raise failed
     for client in clients:
         client.phase = "restarted"
     stage.wire.declare("restarted")
@@ -242,11 +244,12 @@ async def _traffic(clients: Sequence[Caller], urls: Sequence[str]) -> AsyncItera
             over.set()
 
 
+_CAN_RESTART = needs(Capability.RESTART, "instances cannot be restarted here: provide [hooks] restart")
 _STORIES: Mapping[str, Sequence[Scenario]] = {
     "csrf": CSRF_SCENARIOS,
     "limits": LIMIT_SCENARIOS,
     "caches": (*CACHE_SCENARIOS, *OTHER_READS, Scenario("health", _health)),
-    "restart": (Scenario(RESTART, _restart),),
+    "restart": (Scenario(RESTART, _restart, (_CAN_RESTART,), also=("restarted", "draining")),),
     "store": (*CLIENT_SCENARIOS, *STORE_SCENARIOS),
     "outage": TROUBLE_SCENARIOS,
 }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cryptosense.workbench.deployment import Capability, StoreKind
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs
 from cryptosense.workbench.history import SpanKind
-from cryptosense.workbench.targets.hooks import run_hook
+from cryptosense.workbench.targets.hooks import until_healed
 
 OUTAGE, UNWELL, HEALED = "outage", "health in the outage", "healed"
 _PAIRS = tuple(itertools.combinations(("uniswap", "aptos", "near", "polkadot", "ripple", "tether"), 2))
@@ -63,14 +63,11 @@ async def _outage_by_hook(stage: Stage, phase: str) -> None:
     reader, visitor = stage.guest(phase, "reader"), stage.guest(UNWELL, "visitor")
     stage.lab.progress.fault("store taken away")
     with stage.lab.recorder.span(SpanKind.FAULT, "hook", label="store taken away"):
-        try:
-            await run_hook(hooks.fault[OUTAGE])
+        async with until_healed(hooks.fault[OUTAGE], hooks.heal[OUTAGE]):
             for url in stage.urls * 2:
                 await client.post_csrf(instance=url)
                 await reader.read_tokens(*reader.profile.cache.ids, instance=url)
                 await visitor.health(instance=url)
-        finally:
-            await run_hook(hooks.heal[OUTAGE])
     stage.lab.progress.fault(None)
     await until_well(stage, stage.urls)
     newcomer = await stage.account(HEALED, "s0")
@@ -110,4 +107,4 @@ def _single(stage: Stage) -> str | None:
 
 
 _FAULTS = needs(Capability.FAULTS, "nothing may be done to this store: it is not the run's own")
-TROUBLE_SCENARIOS = (Scenario(OUTAGE, _play, (_may_fail,)),)
+TROUBLE_SCENARIOS = (Scenario(OUTAGE, _play, (_may_fail,), also=(UNWELL, HEALED)),)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import Capability, DeploymentPlan, UpstreamPlan
@@ -16,6 +17,8 @@ from cryptosense.workbench.experiments.rollback_plan import AFTER, BEFORE, ROLLI
 from cryptosense.workbench.experiments.rollback_walk import WALKING, check_again, walk
 from cryptosense.workbench.experiments.scenario import Stage
 from cryptosense.workbench.history import History
+from cryptosense.workbench.targets.ceilings import CeilingReached
+from cryptosense.workbench.targets.hooks import HookFailed
 
 
 class RollbackParameters(Parameters):
@@ -84,11 +87,18 @@ async def _roll_back_and_check(parameters: RollbackParameters, lab: Lab) -> None
     plan = _plan(parameters, "plan", instances=parameters.instances, stage="complete")
     async with lab.deploy(plan) as deployment, Wire(deployment.target, lab.recorder, progress=lab.progress) as wire:
         stage = Stage(lab, deployment, wire)
+        reason = None
         if deployment.target.foreign and deployment.target.profile.hooks.rollback is None:
-            for phase in (BEFORE, ROLLING, AFTER, "plan again", "plan again auth", "plan again limits"):
-                wire.skip(phase, "provide [hooks] rollback, a command that rolls the deployment back")
-            return
-        await roll_back_as_planned(stage, clients=2 * parameters.instances)
+            reason = "provide [hooks] rollback, a command that rolls the deployment back"
+        else:
+            try:
+                await roll_back_as_planned(stage, clients=2 * parameters.instances)
+            except (HookFailed, CouldNotStart, CeilingReached) as error:
+                if not deployment.target.foreign:
+                    raise
+                reason = str(error)
+        for phase in (BEFORE, ROLLING, AFTER, "plan again") if reason else ():
+            wire.skip(phase, reason or "")
 
 
 def _plan(parameters: RollbackParameters, label: str, *, instances: int, stage: str) -> DeploymentPlan:

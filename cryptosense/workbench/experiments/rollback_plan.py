@@ -1,11 +1,14 @@
 """The plan's own rollback: the old code again, instance after instance, which is the state in memory and no Redis."""
 
+from collections.abc import Sequence
+
 from cryptosense.workbench.client import Caller
 from cryptosense.workbench.experiments.rollback_walk import check_again
 from cryptosense.workbench.experiments.scenario import Stage
 from cryptosense.workbench.targets.hooks import run_hook
 
 BEFORE, AFTER, ROLLING = "plan before", "plan after", "plan rolling"
+MENDED = f"{AFTER} mended"
 _WITHOUT_REDIS: dict[str, str | None] = {
     "MIGRATION_STAGE": "off",
     "MIGRATION_STAGE_FILE": None,
@@ -22,7 +25,8 @@ async def roll_back_as_planned(stage: Stage, *, clients: int) -> None:
     held = [await _client(stage, number) for number in range(clients)]
     instances = stage.deployment.instances
     if stage.wire.target.foreign:
-        await run_hook(stage.wire.target.profile.hooks.rollback or "false")
+        await _roll_back_by_hook(stage, held)
+        return
     for place, instance in enumerate(instances):
         instance.change_settings(_WITHOUT_REDIS)
         await instance.restart()
@@ -33,6 +37,25 @@ async def roll_back_as_planned(stage: Stage, *, clients: int) -> None:
         stage.lab.recorder.observe("rolled.back", place + 1, instance=instance.name)
     for client in held:
         await _live_on(client.caller, client.home, AFTER)
+    await check_again(stage, "plan again")
+
+
+async def _roll_back_by_hook(stage: Stage, held: Sequence["_Sticky"]) -> None:
+    """The same by the owner's command, after which clients go on as people would: sign in again, take a new token.
+
+    That a rollback loses sessions and tokens convicts nobody here: it is our own service, as a control, that shows it.
+    """
+    await run_hook(stage.wire.target.profile.hooks.rollback or "false")
+    stage.wire.skip(AFTER, "controls do not run against a deployment that is not ours")
+    stage.wire.skip(ROLLING, "which instance is rolled back when is the business of the command in [hooks] rollback")
+    for client in held:
+        caller = client.caller
+        caller.phase = f"{AFTER} found"
+        if (await caller.use_session(instance=client.home)).status == 401 and caller.credentials.password:
+            await caller.login(instance=client.home)
+        caller.phase = MENDED
+        await caller.fetch_csrf(instance=client.home)
+        await caller.post_csrf(instance=client.home)
     await check_again(stage, "plan again")
 
 

@@ -10,6 +10,7 @@ from cryptosense.workbench.deployment import Capability, Deployment
 from cryptosense.workbench.experiment import Lab
 from cryptosense.workbench.target import LimitProfile
 from cryptosense.workbench.targets.ceilings import CeilingReached
+from cryptosense.workbench.targets.hooks import HookFailed
 
 LONGEST_WINDOW_S = 30.0
 """A limit with a longer window is not waited out within a run."""
@@ -46,11 +47,17 @@ Need = Callable[[Stage], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`name` is the phase of its operations."""
+    """`name` is the phase of its operations, and `also` are further ones that it opens."""
 
     name: str
     play: Play
     needs: Sequence[Need] = ()
+    also: Sequence[str] = ()
+
+    def leave_out(self, wire: Wire, reason: str) -> None:
+        """Writes down why its claims cannot be judged."""
+        for phase in (self.name, *self.also):
+            wire.skip(phase, reason)
 
 
 async def play_together(stage: Stage, scenarios: Sequence[Scenario]) -> None:
@@ -72,10 +79,10 @@ async def _play(stage: Stage, scenario: Scenario) -> None:
         stage.wire.declare(scenario.name)
         try:
             await scenario.play(stage, scenario.name)
-        except (CouldNotStart, CeilingReached) as error:
+        except (CouldNotStart, CeilingReached, HookFailed) as error:
             reason = str(error)
     if reason is not None:
-        stage.wire.skip(scenario.name, reason)
+        scenario.leave_out(stage.wire, reason)
 
 
 def needs_route(name: str, present: Callable[[Stage], object]) -> Need:

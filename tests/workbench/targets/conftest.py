@@ -19,7 +19,7 @@ from cryptosense.workbench.target import Hooks, Target, UpstreamProfile
 from cryptosense.workbench.targets.ceilings import Ceilings
 from cryptosense.workbench.targets.profile_file import load_profile
 from cryptosense.workbench.topology.process import ManagedProcess
-from cryptosense.workbench.topology.servers import start_standalone
+from cryptosense.workbench.topology.servers import find_server, start_standalone
 
 FOREIGN = Path(__file__).parents[2] / "foreign"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -109,6 +109,48 @@ async def running_shop(folder, *flaws, instances=1, balanced=False):
         yield Shop(tuple(f"http://127.0.0.1:{port}" for port in ports), balancer, store)
 
 
+@dataclass(frozen=True)
+class KeptShop:
+    """A shop under its owner's process keeper: its addresses, and the shell commands that tell the keeper things."""
+
+    urls: tuple
+    keeper: int
+
+    def command(self, verb, *names):
+        """For a hook: returns when the thing is done."""
+        return f"{sys.executable} {FOREIGN / 'keeper.py'} tell {self.keeper} {verb} {' '.join(names)}"
+
+    def target(self, **hooks):
+        """The target as its owner describes it, with these hooks."""
+        profile = load_profile(FOREIGN / "target.toml").model_copy(update={"hooks": Hooks(**hooks)})
+        return Target(urls=self.urls, profile=profile, foreign=True)
+
+
+@asynccontextmanager
+async def kept_shop(folder, *flaws, instances=1, balanced=False, durable=True, afterwards=("own-memory",)):
+    """The shop with its store, started by the keeper and ended with it.
+
+    `replace shop-0` starts it anew with the flaws in `afterwards`: by default as it was before its state went to Redis.
+    """
+    store, ports, control = free_port(), [free_port() for _ in range(instances)], free_port()
+    (folder / "data").mkdir(parents=True)
+    keep = ["--appendonly", "yes", "--dir", str(folder / "data")] if durable else ["--save", ""]
+    server = [str(find_server().path), "--port", str(store), "--bind", "127.0.0.1", *keep]
+    services = {"store": {"command": server, "port": store}}
+    for number, port in enumerate(ports):
+        shop = [sys.executable, str(FOREIGN / "shop.py"), str(port), f"redis://127.0.0.1:{store}"]
+        services[f"shop-{number}"] = {"command": [*shop, *flaws], "port": port, "replacement": [*shop, *afterwards]}
+    (folder / "services.json").write_text(json.dumps(services))
+    async with AsyncExitStack() as stack:
+        command = [sys.executable, str(FOREIGN / "keeper.py"), "keep", str(folder / "services.json"), str(control)]
+        keeper = Listening("keeper", command, folder=folder)
+        keeper.port = control
+        stack.push_async_callback(keeper.terminate)
+        await keeper.start()
+        balancer = await _balance(stack, folder, ports) if balanced else None
+        yield KeptShop((balancer,) if balancer else tuple(f"http://127.0.0.1:{port}" for port in ports), control)
+
+
 async def _balance(stack, folder, ports):
     port, home = free_port(), folder / "nginx"
     home.mkdir()
@@ -142,6 +184,11 @@ def nginx():
 @pytest.fixture(name="running_shop")
 def _running_shop():
     return running_shop
+
+
+@pytest.fixture(name="kept_shop")
+def _kept_shop():
+    return kept_shop
 
 
 @pytest.fixture(name="conduct")
