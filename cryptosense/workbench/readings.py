@@ -15,6 +15,7 @@ import psutil
 from cryptosense.workbench.deployment import Deployment, Instance, Store
 from cryptosense.workbench.history import Recorder, SpanKind
 from cryptosense.workbench.target import Target
+from cryptosense.workbench.targets.ceilings import within_ceilings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?P<labels>\{[^}]*\})? (?P<value>\S+)", re.MULTILINE)
@@ -55,7 +56,8 @@ def service_counter(recorder: Recorder, target: Target, metric: str, name: str, 
     async def read() -> None:
         if route is None:
             return
-        pages = await asyncio.gather(*(_text_at(url.rstrip("/") + route.path) for url in target.urls))
+        asked = (_text_at(url.rstrip("/") + route.path, foreign=target.foreign) for url in target.urls)
+        pages = await asyncio.gather(*asked)
         for url, page in zip(target.urls, pages, strict=True):
             value = None if page is None else sample_of(page, metric)
             if value is not None:
@@ -70,9 +72,13 @@ def sample_of(page: str, metric: str) -> float | None:
     return sum(values) if values else None
 
 
-async def _text_at(url: str) -> str | None:
+async def _text_at(url: str, *, foreign: bool) -> str | None:
     try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as answer:
+        async with (
+            within_ceilings(foreign=foreign),
+            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            session.get(url) as answer,
+        ):
             return await answer.text() if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError):
         return None

@@ -9,6 +9,9 @@ from cryptosense.workbench.claims.reading import nothing_to_judge
 from cryptosense.workbench.history import History
 from cryptosense.workbench.verdicts import Verdict
 
+PHASE = "capacity"
+"""What a run that measured nothing gives its reason under."""
+
 
 def by_identities(history: History, name: str, *, what: str, store: str) -> dict[int, float]:
     """The figure at each number of identities, the last reading of each, from few to many."""
@@ -25,7 +28,7 @@ def stays_level(name: str, *, what: str, store: str, factor: float, unit: str) -
     def check(history: History) -> Finding:
         costs = by_identities(history, name, what=what, store=store)
         if len(costs) < 2:
-            return nothing_to_judge(history, None, f"{name} of {what} at two numbers of identities", expected=factor)
+            return nothing_to_judge(history, PHASE, f"{name} of {what} at two numbers of identities", expected=factor)
         lowest = min(costs.values())
         ratio = max(costs.values()) / lowest if lowest > 0 else float("inf")
         series = ", ".join(f"{cost:.4g} at {number:,}" for number, cost in costs.items())
@@ -47,7 +50,7 @@ def within(name: str, *, what: str, store: str, bound: float, unit: str) -> Chec
     def check(history: History) -> Finding:
         costs = by_identities(history, name, what=what, store=store)
         if not costs:
-            return nothing_to_judge(history, None, f"{name} of {what}", expected=bound)
+            return nothing_to_judge(history, PHASE, f"{name} of {what}", expected=bound)
         number, cost = list(costs.items())[-1]
         return Finding(
             Verdict.HOLDS if cost <= bound else Verdict.VIOLATED,
@@ -70,7 +73,7 @@ def no_dearer(name: str, *, what: str, than: tuple[str, str], store: str, factor
         others = by_identities(history, name, what=other_what, store=other_store)
         shared = [number for number in costs if others.get(number, 0) > 0]
         if not shared:
-            return nothing_to_judge(history, None, f"{name} of {what} beside {other_what}", expected=factor)
+            return nothing_to_judge(history, PHASE, f"{name} of {what} beside {other_what}", expected=factor)
         number = shared[-1]
         ratio = costs[number] / others[number]
         return Finding(
@@ -91,7 +94,7 @@ def spread_evenly(*, what: str, store: str, factor: float) -> Checker:
     def check(history: History) -> Finding:
         readings = history.observations("capacity.shard_share", what=what, store=store)
         if not readings:
-            return nothing_to_judge(history, None, f"share of the shards in {what}", expected=factor)
+            return nothing_to_judge(history, PHASE, f"share of the shards in {what}", expected=factor)
         number = max(int(reading.labels["identities"]) for reading in readings)
         shares = [reading.value for reading in readings if int(reading.labels["identities"]) == number]
         highest = max(shares) * len(shares)

@@ -14,15 +14,22 @@ _PATIENCE_S = 3.0
 
 
 class Gate:
-    """Opens for `requests` requests at once; each passes it with `extensions={"trace": gate.wait}` of httpx."""
+    """Opens when `requests` requests stand before it; each passes it with `extensions={"trace": gate.wait}` of httpx.
+
+    Once open it stays so: where only some of a crowd may be under way at once, the others follow as they come.
+    """
 
     def __init__(self, requests: int) -> None:
-        self._barrier = asyncio.Barrier(requests)
+        self._missing = requests
+        self._open = asyncio.Event()
 
     async def wait(self, event: str, info: Mapping[str, Any]) -> None:
         """Called by httpcore at every step of a request; holds it where it has a connection and is about to send."""
         del info
         if event == "http11.send_request_headers.started":
-            with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
+            self._missing -= 1
+            if self._missing <= 0:
+                self._open.set()
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE_S):
-                    await self._barrier.wait()
+                    await self._open.wait()

@@ -15,6 +15,7 @@ from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.client.addresses import addresses_available, own_addresses
 from cryptosense.workbench.client.caller import Caller, Credentials
 from cryptosense.workbench.client.exchange import Reply
+from cryptosense.workbench.client.gate import Gate
 from cryptosense.workbench.client.made import Made
 from cryptosense.workbench.experiment import Progress
 from cryptosense.workbench.history import Recorder
@@ -136,6 +137,10 @@ class Wire:
         """Waits until so many requests may be sent at once: a race shows only where they really come together."""
         if self._meter is not None:
             await self._meter.burst(requests)
+
+    def gate(self, requests: int) -> Gate:
+        """For so many requests that are to arrive together, or as many of them as may be under way at once."""
+        return Gate(requests if self._meter is None else self._meter.at_once(requests))
 
     def made(self, caller: Caller, identity: str) -> None:
         """Remembers what a caller left on a deployment that is not ours, to be removed on leaving."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydantic import Field
 
-from cryptosense.workbench.client import Caller, Gate, Wire
+from cryptosense.workbench.client import Caller, Wire
 from cryptosense.workbench.deployment import Deployment
 from cryptosense.workbench.experiment import Lab, Parameters
 from cryptosense.workbench.history import SpanKind
@@ -208,7 +208,8 @@ class CachePhases:
 
     async def _crowd(self, reader: Caller, ids: tuple[str, ...], size: int) -> None:
         crowd = max(2, size)
-        gate = Gate(crowd)
+        gate = self._wire.gate(crowd)
+        await self._wire.burst(crowd)
         await asyncio.gather(*(reader.read_tokens(*ids, gate=gate) for _ in range(crowd)))
 
     async def _race(self, reader: Caller, editor: Caller) -> None:

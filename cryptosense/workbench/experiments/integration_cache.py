@@ -26,7 +26,7 @@ async def _stampede(stage: Stage, phase: str) -> None:
     readings = [upstream_calls(stage.lab.recorder, stage.deployment, (ids,))] if _counted(stage) else []
     async with counted_phase(stage.lab.recorder, phase, *readings):
         await stage.wire.burst(_CROWD)
-        gate = Gate(_CROWD)
+        gate = stage.wire.gate(_CROWD)
         await asyncio.gather(*(_read(reader, ids, next(urls), gate=gate) for _ in range(_CROWD)))
 
 

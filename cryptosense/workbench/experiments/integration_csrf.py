@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 
-from cryptosense.workbench.client import Gate
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_grace, needs_route
 from cryptosense.workbench.target import Route
 
@@ -65,7 +64,7 @@ async def _replay(stage: Stage, phase: str) -> None:
     for _ in range(3):
         token = client.token
         await stage.wire.burst(_CROWD)
-        gate = Gate(_CROWD)
+        gate = stage.wire.gate(_CROWD)
         await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls), gate=gate) for _ in range(_CROWD)))
     before = client.token
     if not stage.wire.target.foreign:

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 
-from cryptosense.workbench.client import Caller, Gate
+from cryptosense.workbench.client import Caller
 from cryptosense.workbench.experiments.scenario import Play, Scenario, Stage, needs_addresses, needs_limit, needs_route
 from cryptosense.workbench.target import Route
 
@@ -67,7 +67,7 @@ async def _replayed(stage: Stage, phase: str) -> None:
         token, urls = client.token, itertools.cycle(stage.urls)
         spent.append(token)
         await stage.wire.burst(_CROWD)
-        gate = Gate(_CROWD)
+        gate = stage.wire.gate(_CROWD)
         await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls), gate=gate) for _ in range(_CROWD)))
         await client.fetch_csrf()
     for token in spent:

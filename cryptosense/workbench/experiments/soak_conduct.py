@@ -60,6 +60,11 @@ async def conduct_soak(given: SoakParameters, lab: Lab) -> None:
             services.append((CONTROL, LEAKING_SERVICE, 1, 1, given.control_warm_visitors))
         opened = [_opened(lab, stack, phase, service, instances) for phase, service, instances, _, _ in services]
         deployments = await asyncio.gather(*opened)
+        if deployments[0] is not None and deployments[0].target.foreign:
+            for phase in (REFERENCE, CONTROL):
+                reason = "what the processes of a deployment that is not ours hold cannot be read, so nothing was sent"
+                lab.recorder.observe("skipped", 1.0, phase=phase, reason=reason)
+            return
         lab.progress.phase("warm-up and reading", expected_seconds=given.seconds + given.warm_visitors / 700)
         await asyncio.gather(
             *(

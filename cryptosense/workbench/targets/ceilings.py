@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -78,6 +78,10 @@ class Meter:
         """Whether so many requests a second are within the ceiling."""
         return rate <= self._ceilings.rate
 
+    def at_once(self, requests: int) -> int:
+        """How many of so many requests may be under way at the same moment."""
+        return min(requests, self._ceilings.concurrency, self._recent.maxlen or requests)
+
     async def burst(self, requests: int) -> None:
         """Waits until so many requests may begin at the same moment, as far as the ceilings ever allow."""
         room = min(requests, self._recent.maxlen or requests)
@@ -121,6 +125,16 @@ def run_meter(sharing: int = 1) -> Meter | None:
         part = replace(ceilings, rate=ceilings.rate / sharing, concurrency=max(1, ceilings.concurrency // sharing))
         ours[sharing] = Meter(part)
     return ours[sharing]
+
+
+def within_ceilings(*, foreign: bool) -> AbstractAsyncContextManager[None]:
+    """One request's stay, for whoever asks a deployment beside its clients; a deployment of ours is not metered.
+
+    Raises:
+        CeilingReached: on entering, when waiting does not help.
+    """
+    meter = run_meter() if foreign else None
+    return nullcontext() if meter is None else meter.request()
 
 
 def meter_environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ import httpx
 from cryptosense.errors import CouldNotStart, UsageError
 from cryptosense.workbench.deployment import Capability, Instance, Store
 from cryptosense.workbench.target import Target, TargetProfile
+from cryptosense.workbench.targets.ceilings import within_ceilings
 from cryptosense.workbench.targets.hooks import run_hook
 
 ANSWER_TIMEOUT_S = 5.0
@@ -30,7 +31,7 @@ class CountedUpstream:
             CouldNotStart: the URL does not answer a number or `{"calls": n}`.
         """
         try:
-            async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
+            async with within_ceilings(foreign=True), httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
                 answer = (await client.get(self._url)).raise_for_status().json()
             return {"total": int(answer["calls"] if isinstance(answer, dict) else answer)}
         except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:

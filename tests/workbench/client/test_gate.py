@@ -65,3 +65,11 @@ async def test_those_that_wait_for_one_that_never_comes_are_sent_after_a_while(m
         together = {"trace": Gate(3).wait}
         assert await asyncio.gather(ask(together), ask(together)) == [200, 200]
         assert seen == [2, 2]
+
+
+async def test_whoever_comes_after_the_gate_has_opened_passes():
+    async with listening() as (ask, seen):
+        together = {"trace": Gate(2).wait}
+        assert await asyncio.gather(ask(together), ask(together)) == [200, 200]
+        assert await ask(together) == 200
+        assert seen == [2, 2, 3]

@@ -14,6 +14,7 @@ from cryptosense.workbench.targets.ceilings import (
     granted,
     meter_environment,
     run_meter,
+    within_ceilings,
 )
 from cryptosense.workbench.targets.reach import refuse_public
 
@@ -123,6 +124,12 @@ async def test_the_time_granted_ends_the_run(monkeypatch):
             pass
 
 
+def test_a_crowd_is_as_large_as_the_ceilings_let_come_at_once():
+    assert Meter(Ceilings(rate=50, concurrency=32)).at_once(24) == 24
+    assert Meter(Ceilings(rate=50, concurrency=8)).at_once(24) == 8
+    assert Meter(Ceilings(rate=10, concurrency=32)).at_once(24) == 10
+
+
 def test_accounts_stop_at_the_ceiling():
     meter = Meter(Ceilings(accounts=2))
     meter.account()
@@ -136,6 +143,16 @@ def test_a_run_on_a_deployment_of_its_own_is_not_metered_and_one_on_a_target_is(
     given = {"CRYPTOSENSE_TARGET": "{}", "CRYPTOSENSE_CEILINGS": json.dumps(asdict(Ceilings(rate=7, accounts=1)))}
     assert granted(given) == Ceilings(rate=7, accounts=1)
     assert granted({"CRYPTOSENSE_TARGET": "{}"}) == Ceilings()
+
+
+async def test_whoever_asks_a_target_beside_its_clients_keeps_to_the_ceilings_too(monkeypatch):
+    monkeypatch.setenv("CRYPTOSENSE_TARGET", "{}")
+    monkeypatch.setenv("CRYPTOSENSE_CEILINGS", json.dumps(asdict(Ceilings(seconds=0))))
+    async with within_ceilings(foreign=False):
+        pass
+    with pytest.raises(CeilingReached):
+        async with within_ceilings(foreign=True):
+            pass
 
 
 async def test_processes_that_load_together_share_the_ceilings(monkeypatch):
