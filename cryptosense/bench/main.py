@@ -12,12 +12,13 @@ from rich.console import Console
 
 from cryptosense.bench.bench import Bench, open_bench
 from cryptosense.bench.cache import cache_rows
+from cryptosense.bench.charts import draw_growth, draw_standing
 from cryptosense.bench.csrf import csrf_rows
 from cryptosense.bench.growth import bends, growth_points
 from cryptosense.bench.limiter import limiter_rows
 from cryptosense.bench.peers import missing_peers
 from cryptosense.bench.regression import load_baseline, regressions, write_baseline
-from cryptosense.bench.report import as_document, draw, show, write_json
+from cryptosense.bench.report import as_document, show, write_json
 from cryptosense.bench.rows import Row
 from cryptosense.bench.web import web_rows
 from cryptosense.errors import UsageError
@@ -30,7 +31,8 @@ GROUPS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "web": web_rows,
 }
 RESULT = "bench.json"
-CHART = "bench.svg"
+STANDING = "bench.svg"
+GROWTH = "growth.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +104,6 @@ def _told(console: Console, doing: str) -> AbstractContextManager[object]:
 def _save(folder: Path, rows: Sequence[Row], points: Sequence[dict[str, Any]], seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(as_document(rows, points, seconds=seconds), folder / RESULT)
-    draw(rows).savefig(folder / CHART)
+    draw_standing(rows).savefig(folder / STANDING)
+    if points:
+        draw_growth(points).savefig(folder / GROWTH)

@@ -1,4 +1,4 @@
-"""The bench's result: as a table in the terminal, as JSON, and as a chart."""
+"""The bench's result as a table in the terminal and as JSON."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -58,38 +57,3 @@ def _goal(row: Row) -> str:
         return ""
     side, ended = "≤" if row.goal.better is Better.LOWER else "≥", "reached" if row.reached else "missed"
     return f"{side} {row.goal.figure:g} {ended}"
-
-
-def draw(rows: Sequence[Row]) -> Figure:
-    """Ratios of every row that has a goal, scaled so that the goal is 1 and left of it is better; log axis."""
-    shown = [row for row in rows if row.goal is not None]
-    figure = Figure(figsize=(9, 0.55 * len(shown) + 1.4), layout="constrained")
-    axes = figure.subplots()
-    for place, row in enumerate(shown):
-        for entry in row.entries:
-            ours = entry.name == OURS
-            scaled = _against_goal(row, entry.figure.median)
-            axes.plot(
-                scaled,
-                place,
-                marker="o" if ours else "|",
-                markersize=8 if ours else 11,
-                color="#0b5394" if ours else "#777777",
-                zorder=3 if ours else 2,
-            )
-            if not ours:
-                axes.annotate(entry.name, (scaled, place), xytext=(3, 5), textcoords="offset points", fontsize=6)
-    axes.axvline(1.0, color="#222222", linestyle="--", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(shown)), [row.item for row in shown], fontsize=7)
-    axes.invert_yaxis()
-    axes.set_xlabel("figure ÷ goal (left of the dashed line the goal is reached)")
-    axes.set_title("Where we stand against our goals (dot) and where peers stand (bar)", fontsize=9)
-    return figure
-
-
-def _against_goal(row: Row, figure: float) -> float:
-    if row.goal is None or row.goal.figure == 0:
-        return figure
-    share = figure / row.goal.figure
-    return share if row.goal.better is Better.LOWER else 1 / max(share, 1e-9)

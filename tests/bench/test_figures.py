@@ -2,10 +2,11 @@
 
 import pytest
 
-from cryptosense.bench.growth import bends
+from cryptosense.bench.charts import draw_growth, draw_standing
+from cryptosense.bench.growth import BEND, bends
 from cryptosense.bench.race import Contender, race, ratio
 from cryptosense.bench.regression import load_baseline, regressions, write_baseline
-from cryptosense.bench.report import as_document, draw
+from cryptosense.bench.report import as_document
 from cryptosense.bench.rows import OURS, Better, Entry, Goal, Row, exact
 from cryptosense.errors import UsageError
 
@@ -99,4 +100,20 @@ def test_the_chart_and_the_document_carry_every_row():
     rows = [row(0.4), row(0.9, better=Better.HIGHER)]
     document = as_document(rows, [], seconds=1.0)
     assert [kept["reached"] for kept in document["rows"]] == [True, True]
-    assert len(draw(rows).axes[0].get_yticks()) == 2
+    assert len(draw_standing(rows).axes[0].get_yticks()) == 2
+
+
+def test_a_contender_looks_the_same_in_every_row_and_stands_once_in_the_legend():
+    (axes,) = (drawn := draw_standing([row(0.4), row(0.9, better=Better.HIGHER)])).axes
+    peers = [line for line in axes.lines if line.get_label() == "peer"]
+    assert len(peers) == 2
+    assert len({(line.get_marker(), line.get_color()) for line in peers}) == 1
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()] == [OURS, "peer"]
+
+
+def test_growth_is_drawn_axis_by_axis_with_the_line_above_which_it_bends():
+    drawn = draw_growth([point(1, 0.3, axis="concurrency"), point(512, 0.3, axis="concurrency"), point(1_000, 0.3)])
+    assert [panel.get_xlabel() for panel in drawn.axes] == ["concurrency", "identities"]
+    (lowest,) = {point(1, 0.3)["high"]}
+    assert any(line.get_ydata()[0] == pytest.approx(lowest * BEND) for line in drawn.axes[0].lines)

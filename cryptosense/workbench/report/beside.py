@@ -1,7 +1,7 @@
 """What other commands left in a run's folder, shown beside its experiments when it is there.
 
-`cryptosense bench --out RUN/bench` leaves `bench.json` and `bench.svg`; the matrix of controls is `controls.json` in
-the folder `controls`. They are read as documents: the workbench shares no code with the bench.
+`cryptosense bench` leaves `bench.json`, `bench.svg` and `growth.svg` in the folder `bench`; the matrix of controls is
+`controls.json` in the folder `controls`. They are read as documents: the workbench shares no code with the bench.
 """
 
 import base64
@@ -33,12 +33,13 @@ class SpeedRow:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """`picture` is a data URL, empty where there is none or it is too large for the page."""
+    """`standing` and `growth` are data URLs, empty where there is none or it is too large for the page."""
 
     rows: tuple[SpeedRow, ...]
     goals: int
     reached: int
-    picture: str
+    standing: str
+    growth: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def read_speed(folder: Path) -> Speed | None:
         told = [row["reached"] for row in document["rows"] if row["goal"] is not None]
     except (KeyError, TypeError):
         return None
-    return Speed(rows, len(told), sum(map(bool, told)), _picture(folder / "bench" / "bench.svg"))
+    standing, growth = (_picture(folder / "bench" / name) for name in ("bench.svg", "growth.svg"))
+    return Speed(rows, len(told), sum(map(bool, told)), standing, growth)
 
 
 def read_trials(folder: Path) -> tuple[Trial, ...]:
