@@ -99,6 +99,7 @@ def validate(
     """
     from rich.console import Console
 
+    from cryptosense.cli_service import refuse_unknown_services
     from cryptosense.workbench.run.run import prepare
     from cryptosense.workbench.run.run import validate as run_all
     from cryptosense.workbench.run.stopping import StopRequest
@@ -109,20 +110,27 @@ def validate(
     stop = StopRequest()
     with stop.listening():
         surroundings = Surroundings(reports=out, redis_url=redis_url)
+        request = prepare(experiments, profile=profile, assignments=assignments, surroundings=surroundings)
+        refuse_unknown_services(request.chosen, targeted=bool(target))
         if target:
+            if redis_url is not None:
+                raise UsageError(
+                    "--redis-url is for services that the run starts, and with --target it starts none; "
+                    "leave one of the two out"
+                )
             named = named_target(target, target_profile, allow_public=allow_public)
             limits = agreed_ceilings(named, ceilings, yes=yes)
-            surroundings = replace(surroundings, target=named.model_dump_json(), ceilings=limits)
+            granted = replace(request.surroundings, target=named.model_dump_json(), ceilings=limits)
+            request = replace(request, surroundings=granted)
         else:
             refuse_without_target(
                 {"target_profile": target_profile, "allow_public": allow_public, "yes": yes, **ceilings}
             )
-        request = prepare(experiments, profile=profile, assignments=assignments, surroundings=surroundings)
         watcher = watcher_for(console)
         folder, results = run_all(request, watcher, stop)
         stop.nothing_to_heal = True
         written = _write_report(folder)
-        if written and profile == "full" and surroundings.target is None and not stop.requested:
+        if written and profile == "full" and request.surroundings.target is None and not stop.requested:
             _bench_beside(folder)
             written = _write_report(folder)
         print_results(console, results, folder)

@@ -8,7 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from cryptosense import cli
+from cryptosense.cli_service import refuse_unknown_services
 from cryptosense.errors import CouldNotStart
+from cryptosense.workbench.experiments import AnyExperiment, catalog
+from cryptosense.workbench.run.run import prepare
 
 
 def exit_code(*arguments: str) -> int:
@@ -50,6 +53,9 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (["validate", "--target", "http://a:hush@127.0.0.1"], "a target URL must not hold a password"),
         (["validate", "--target", "http://127.0.0.1:9"], "nothing was sent; add --yes"),
         (["validate", "--target", "http://127.0.0.1:9", "--target-profile", "none.toml"], "cannot read the target"),
+        (["validate", "--target", "http://127.0.0.1:9", "--redis-url", "redis://:hush@h", "--yes"], "leave one of the"),
+        (["validate", "load", "--target", "http://127.0.0.1:9", "-p", "load.service=csrf-2", "--yes"], "starts none"),
+        (["validate", "load", "-p", "load.service=csrf_2"], "load.service=csrf_2: there is no such service; there are"),
         (["target", "check"], "name the deployment with --target URL"),
         (["validate", "--target-profile", "none.toml"], "--target-profile goes with --target URL"),
         (["validate", "--max-rate", "3"], "--max-rate goes with --target URL"),
@@ -74,6 +80,22 @@ def test_what_cannot_be_is_refused_in_one_line_with_2_and_nothing_is_written(
     assert "hush" not in told.err
     assert "Traceback" not in told.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("experiment", [e for e in catalog().values() if "service" in e.parameters.model_fields])
+def test_no_experiment_is_told_to_judge_a_service_that_nobody_can_start(
+    experiment: AnyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert exit_code("validate", experiment.name, "-p", f"{experiment.name}.service=moonwalk") == cli.COULD_NOT
+    assert f"-p {experiment.name}.service=moonwalk: there is no such service" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("service", ["reference", "csrf-2", "memory-leak"])
+def test_every_service_that_can_be_started_may_be_named(service: str):
+    request = prepare(["soak"], assignments=[f"soak.service={service}"])
+    refuse_unknown_services(request.chosen, targeted=False)
 
 
 def test_an_error_of_ours_is_its_message_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
