@@ -12,7 +12,6 @@ from cryptosense.workbench.claims.lost_writes import account_of_writes, explaine
 from cryptosense.workbench.claims.noise import unless_noisy
 from cryptosense.workbench.claims.reading import (
     acquitted,
-    admitted,
     convicted,
     honest_refusals,
     nothing_to_judge,
@@ -20,7 +19,6 @@ from cryptosense.workbench.claims.reading import (
     told,
 )
 from cryptosense.workbench.history import History, Operation, Outcome, Span, SpanKind
-from cryptosense.workbench.measures import surely_in_one_window
 from cryptosense.workbench.verdicts import Verdict
 
 _SOON_S = 0.5
@@ -35,8 +33,11 @@ def store_back_at(history: History, phase: str, fault: Span) -> float | None:
     """When the store was first found answering again after the fault had silenced it.
 
     A fault that never silences the store (a script flush) leaves it answering: that is the fault's own beginning. A
-    single answer that comes too late after the cure is the machine's doing and no silence.
+    single answer that comes too late after the cure is the machine's doing and no silence. Where the store cannot be
+    asked and an owner's command cured it, it answers from that command's end on, for so its owner promises.
     """
+    if _by_hook(fault):
+        return fault.ended_at
     readings = [item for item in history.observations("store.answers", phase=phase) if item.at >= fault.started_at]
     silent = [item.at for item in readings if item.value == 0 and item.at <= fault.ended_at + _SOON_S]
     if not silent:
@@ -44,15 +45,30 @@ def store_back_at(history: History, phase: str, fault: Span) -> float | None:
     return next((item.at for item in readings if item.value == 1 and item.at > silent[0]), None)
 
 
+def _by_hook(fault: Span) -> bool:
+    """Whether an owner's commands inflicted and cured it, on a store that nobody here can ask."""
+    return fault.labels.get("cured_by") == "hook"
+
+
+def in_the_fault(history: History, phase: str, *kinds: str) -> list[Operation]:
+    """What was under way while the fault lasted; empty where there was none."""
+    fault = fault_of(history, phase)
+    return [
+        op
+        for op in select(history, *kinds, phase=phase)
+        if fault is not None and op.completed_at >= fault.started_at and op.invoked_at <= fault.ended_at
+    ]
+
+
 def only_honest_refusals(*kinds: str, phase: str) -> Checker:
     """Checks that no answer is of 500 or above save a 503 that names what is missing and says when to come again."""
 
     def check(history: History) -> Finding:
-        operations = select(history, *kinds, phase=phase)
-        if not operations:
-            return nothing_to_judge(history, phase, "operation", expected=0)
+        operations = [op for op in select(history, *kinds, phase=phase) if op.status is not None]
         honest = honest_refusals(history)
         lies = [op for op in operations if op.status is not None and op.status >= 500 and not honest(op)]
+        if not lies and all(op.status is None for op in in_the_fault(history, phase, *kinds)):
+            return nothing_to_judge(history, phase, "answer while the fault lasted", expected=0)
         refused = sum(op.status == 503 for op in operations)
         if lies:
             return convicted(
@@ -80,8 +96,8 @@ def answers_within(*kinds: str, phase: str, bound_s: float) -> Checker:
 
     def check(history: History) -> Finding:
         operations = select(history, *kinds, phase=phase)
-        if not operations:
-            return nothing_to_judge(history, phase, "operation", expected=bound_s)
+        if not in_the_fault(history, phase, *kinds):
+            return nothing_to_judge(history, phase, "request while the fault lasted", expected=bound_s)
         slowest = max(operations, key=lambda op: op.completed_at - op.invoked_at)
         longest = slowest.completed_at - slowest.invoked_at
         unanswered = [op for op in operations if op.status is None]
@@ -102,24 +118,34 @@ def answers_within(*kinds: str, phase: str, bound_s: float) -> Checker:
     return check
 
 
-def writes_again_within(kind: str, *, phase: str, bound_s: float, since_store_answers: bool) -> Checker:
-    """Checks how long after the fault's injection (or the store's first answer) every instance did a good write."""
+def writes_again_within(
+    kind: str, *, phase: str, bound_s: float, since_store_answers: bool, since_cure: bool = False
+) -> Checker:
+    """Checks how long after the fault's injection (or the store's first answer) every instance did a good write.
+
+    An instance is one that was asked to write in the phase, before the fault or later. `since_cure` counts from the
+    cure, for a fault that the store itself does not feel.
+    """
 
     def check(history: History) -> Finding:
         fault = fault_of(history, phase)
         posts = history.operations(kind, phase=phase)
         if fault is None or not posts:
             return nothing_to_judge(history, phase, "fault with writes around it", expected=bound_s)
+        if _by_hook(fault) and not since_store_answers:
+            return undecided("when the store itself was back cannot be told from here", expected=bound_s, unit="s")
         back = store_back_at(history, phase, fault)
         if back is None:
             return undecided("the store was not found answering again within the run", expected=bound_s, unit="s")
+        back = fault.ended_at if since_cure else back
         origin = back if since_store_answers else fault.started_at
         firsts = first_good_by_instance(posts, since=back)
         waited = {where: moment - origin for where, moment in firsts.items() if moment is not None}
         missing = sorted(set(firsts) - set(waited))
         longest = max(waited.values(), default=float("inf"))
         kept = not missing and longest <= bound_s
-        starting = "the store's first answer" if since_store_answers else "the fault"
+        answering = "the end of the command that cured it" if _by_hook(fault) else "the store's first answer"
+        starting = "the cure" if since_cure else answering if since_store_answers else "the fault"
         reason = f"first good write {_seconds(waited)} after {starting}, by instance"
         reason += f"; {len(missing)} instances did none any more" if missing else ""
         finding = Finding(
@@ -130,39 +156,16 @@ def writes_again_within(kind: str, *, phase: str, bound_s: float, since_store_an
             len(firsts),
             reason,
         )
-        given_time = posts[-1].completed_at - origin
+        given = {where: _asked_until(posts, where) - origin for where in missing}
+        given_time = max(given.values(), default=0.0)
+        if missing and given_time < bound_s and max(waited.values(), default=0.0) <= bound_s:
+            return undecided(
+                f"{len(missing)} instances did no good write, and were asked to for {max(0.0, given_time):.1f} s only",
+                expected=bound_s,
+                unit="s",
+            )
         gross = (longest if not missing else given_time) > GROSS * bound_s
         return unless_noisy(finding, history, origin, posts[-1].completed_at, gross=gross)
-
-    return check
-
-
-def hands_back_within(*, phase: str, bound_s: float) -> Checker:
-    """Checks how long after the store's first answer any instance still said that a fallback decides.
-
-    Read off the instances' own readiness (`ready.degraded`), so only where they tell it.
-    """
-
-    def check(history: History) -> Finding:
-        fault = fault_of(history, phase)
-        back = None if fault is None else store_back_at(history, phase, fault)
-        readings = [] if back is None else history.observations("ready.degraded", phase=phase)
-        later = [reading for reading in readings if back is not None and reading.at >= back]
-        if back is None or not later:
-            return nothing_to_judge(history, phase, "readiness after the store was back", expected=bound_s)
-        last = max((reading.at for reading in later if reading.value), default=back)
-        waited = last - back
-        if waited <= bound_s and later[-1].at - back < bound_s:
-            return undecided(f"readiness was read for {later[-1].at - back:.1f} s only", expected=bound_s, unit="s")
-        finding = Finding(
-            Verdict.HOLDS if waited <= bound_s else Verdict.VIOLATED,
-            f"at most {bound_s:g}",
-            round(waited, 3),
-            "s",
-            len(later),
-            f"the last instance said for {waited:.2f} s after the store's first answer that a fallback decides",
-        )
-        return unless_noisy(finding, history, back, later[-1].at, gross=waited > GROSS * bound_s)
 
     return check
 
@@ -174,6 +177,10 @@ def first_good_by_instance(posts: list[Operation], *, since: float) -> dict[str,
         if firsts[post.instance] is None and post.outcome is Outcome.OK and post.completed_at >= since:
             firsts[post.instance] = post.completed_at
     return firsts
+
+
+def _asked_until(posts: list[Operation], instance: str) -> float:
+    return max(post.completed_at for post in posts if post.instance == instance)
 
 
 def _seconds(waited: dict[str, float]) -> str:
@@ -193,8 +200,9 @@ def no_unexplained_false_accept(*, phase: str, window_s: float) -> Checker:
         if not replays:
             return nothing_to_judge(history, phase, "replayed token", expected=0)
         fault = fault_of(history, phase)
-        accepts = account_of_writes(history, phase=phase).false_accepts
-        unexplained = [accept for accept in accepts if not explained(accept, fault, window_s)]
+        account = account_of_writes(history, phase=phase)
+        accepts = account.false_accepts
+        unexplained = [accept for accept in accepts if not explained(accept, account, fault, window_s)]
         if unexplained:
             first = unexplained[0]
             return convicted(
@@ -206,6 +214,8 @@ def no_unexplained_false_accept(*, phase: str, window_s: float) -> Checker:
                 unit="unexplained false accepts",
                 samples=len(replays),
             )
+        if fault is None or all(replay.completed_at < fault.started_at for replay in replays):
+            return undecided("no used token was replayed once the fault had begun", expected=0, samples=len(replays))
         return acquitted(
             f"{len(replays)} replays of used tokens; {len(accepts)} passed, each explained by a counted lost write",
             expected=0,
@@ -231,9 +241,9 @@ def writes_accounted_for(*, phase: str, at_most: int | None = None, window_s: fl
         expected = f"at most {at_most}" if at_most is not None else "each counted, none old"
         if fault is None or not account.acknowledged:
             return nothing_to_judge(history, phase, "acknowledged write", expected=expected)
-        if account.unread:
+        if unread := account.unread_since(fault.ended_at):
             return undecided(
-                f"what {len(account.unread)} sessions hold could not be read afterwards",
+                f"what {len(unread)} sessions hold could not be read after the cure",
                 expected=expected,
                 samples=account.acknowledged,
             )
@@ -265,57 +275,11 @@ def writes_accounted_for(*, phase: str, at_most: int | None = None, window_s: fl
     return check
 
 
-def admissions_within_insurance(
-    kind: str, *, phase: str, actor: str, limit: int, window_s: float, insurance: int
-) -> Checker:
-    """Checks every window: at most `limit` admissions, and `limit + insurance` in one that the outage touches."""
-
-    def check(history: History) -> Finding:
-        fault = fault_of(history, phase)
-        probes = [op for op in select(history, kind, phase=phase, actor=actor) if admitted(op)]
-        refused = sum(op.status == 429 for op in select(history, kind, phase=phase, actor=actor))
-        if fault is None or not probes:
-            return nothing_to_judge(history, phase, "admitted probe of the limit", expected=limit + insurance)
-        if not refused:
-            return undecided("no probe was refused, so the limit was not reached", expected=limit + insurance)
-        back = store_back_at(history, phase, fault) or fault.ended_at
-        over = max(back, fault.ended_at) + 2.0  # CONN-2: by then decisions are the store's again
-        calm = (
-            [op for op in probes if op.completed_at < fault.started_at],
-            [op for op in probes if op.invoked_at > over],
-        )
-        for part, bound in ((calm[0], limit), (calm[1], limit), (probes, limit + insurance)):
-            together = _in_one_window(part, window_s)
-            if len(together) > bound:
-                return convicted(
-                    f"one window of {window_s:g} s surely holds {len(together)} admissions of one client",
-                    together[: bound + 1],
-                    expected=f"at most {bound}",
-                    observed=len(together),
-                    unit="admissions in a window",
-                    samples=len(probes) + refused,
-                )
-        most = len(_in_one_window(probes, window_s))
-        return acquitted(
-            f"the busiest window holds {most} admissions; the limit is {limit}, and an outage adds at most {insurance}",
-            expected=f"at most {limit + insurance}",
-            observed=most,
-            unit="admissions in a window",
-            samples=len(probes) + refused,
-        )
-
-    return check
-
-
-def _in_one_window(operations: list[Operation], window_s: float) -> list[Operation]:
-    places = surely_in_one_window(
-        [op.invoked_at for op in operations], [op.completed_at for op in operations], window_s
-    )
-    return [operations[place] for place in places]
-
-
 def well_again(*kinds: str, phase: str, settle_s: float = 2.0) -> Checker:
-    """Checks the hypothesis again after the cure: from `settle_s` after it nothing fails any more."""
+    """Checks the hypothesis again after the cure: from `settle_s` after it nothing fails and nobody is unknown.
+
+    A refused CSRF token is judged where writes are accounted for: one that was lost may explain it.
+    """
 
     def check(history: History) -> Finding:
         fault = fault_of(history, phase)
@@ -326,7 +290,7 @@ def well_again(*kinds: str, phase: str, settle_s: float = 2.0) -> Checker:
         later = [op for op in select(history, *kinds, phase=phase) if op.invoked_at >= calm_from]
         if not later:
             return undecided("nothing was asked after the cure", expected=0)
-        bad = [op for op in later if op.status is None or op.status >= 500]
+        bad = [op for op in later if op.status is None or op.status >= 500 or op.status == 401]
         statuses = Counter("no answer" if op.status is None else str(op.status) for op in later)
         listed = ", ".join(f"{count} of {name}" for name, count in sorted(statuses.items()))
         finding = Finding(

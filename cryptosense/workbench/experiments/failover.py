@@ -1,13 +1,17 @@
 """What do users feel when Redis fails?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from cryptosense.workbench.claims.claim import Claim, Judgement
-from cryptosense.workbench.claims.recovery import (
+from cryptosense.workbench.claims.fallback import (
     admissions_within_insurance,
-    answers_within,
+    fallback_is_told,
     hands_back_within,
+)
+from cryptosense.workbench.claims.recovery import (
+    answers_within,
     no_unexplained_false_accept,
     only_honest_refusals,
     well_again,
@@ -17,6 +21,7 @@ from cryptosense.workbench.claims.recovery import (
 from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab
 from cryptosense.workbench.experiments.failover_parameters import FailoverParameters
 from cryptosense.workbench.experiments.failover_scenarios import SCENARIOS, Scenario
+from cryptosense.workbench.experiments.promise import told_to_the_end
 from cryptosense.workbench.history import History
 
 _ALL_KINDS = ("csrf", "limit", "tokens", "session")
@@ -62,7 +67,11 @@ class Failover:
         await conduct_failover(parameters, lab)
 
     def claims(self, parameters: FailoverParameters) -> Sequence[Claim]:
-        return [claim for scenario in parameters.chosen for claim in _claims(parameters, scenario)]
+        return [
+            replace(claim, check=told_to_the_end(claim.check, scenario.phase))
+            for scenario in parameters.chosen
+            for claim in _claims(parameters, scenario)
+        ]
 
     def charts(
         self, parameters: FailoverParameters, history: History, judgements: Sequence[Judgement]
@@ -83,7 +92,7 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
             control=True,
         )
         return
-    may_lose = scenario.may_lose
+    may_lose, insurance = scenario.may_lose, 0 if scenario.felt == "by nobody" else given.insurance
     yield Claim(
         f"{phase}-writes",
         f"{when}: every acknowledged write is accounted for, "
@@ -109,18 +118,28 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
         ("CONN-1",),
         answers_within(*_ALL_KINDS, phase=phase, bound_s=2.0),
     )
+    since_cure = scenario.felt == "by services"
+    moment = "the cure" if since_cure else "the store's answering"
     yield Claim(
         f"{phase}-serves-again",
-        f"{when}: every instance writes again within 2 s of the store's answering.",
+        f"{when}: every instance writes again within 2 s of {moment}.",
         ("CONN-2",),
-        writes_again_within("csrf.post", phase=phase, bound_s=2.0, since_store_answers=True),
+        writes_again_within("csrf.post", phase=phase, bound_s=2.0, since_store_answers=True, since_cure=since_cure),
     )
-    yield Claim(
-        f"{phase}-hands-back",
-        f"{when}: fallbacks hand back to the store within 2 s of its answering.",
-        ("CONN-2", "RATE-7"),
-        hands_back_within(phase=phase, bound_s=2.0),
-    )
+    if scenario.felt == "by all":
+        yield Claim(
+            f"{phase}-fallback-told",
+            f"{when}: while the store is away, every instance's readiness says that a fallback decides.",
+            ("RATE-7",),
+            fallback_is_told(phase=phase),
+        )
+    if scenario.felt != "by nobody":
+        yield Claim(
+            f"{phase}-hands-back",
+            f"{when}: fallbacks hand back to the store within 2 s of {moment}.",
+            ("CONN-2", "RATE-7"),
+            hands_back_within(phase=phase, bound_s=2.0, since_cure=since_cure),
+        )
     if scenario.again_s is not None:
         yield Claim(
             f"{phase}-recovery",
@@ -131,7 +150,10 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
         )
     yield Claim(
         f"{phase}-insured",
-        f"{when}: no window admits more than the limit and, in an outage, the declared insurance.",
+        f"{when}: no window admits more than the limit"
+        + (
+            ", since nobody is without the store." if insurance == 0 else " and, in the outage, the declared insurance."
+        ),
         ("RATE-7", "RATE-1"),
         admissions_within_insurance(
             "limit.probe",
@@ -139,7 +161,7 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
             actor="hot",
             limit=given.limit,
             window_s=given.window_s,
-            insurance=given.insurance,
+            insurance=insurance,
         ),
     )
     yield Claim(

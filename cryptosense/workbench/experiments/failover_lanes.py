@@ -14,9 +14,12 @@ from cryptosense.workbench.client import Caller, Wire
 from cryptosense.workbench.deployment import Store
 from cryptosense.workbench.history import Recorder
 from cryptosense.workbench.target import Route, Target
+from cryptosense.workbench.targets.ceilings import within_ceilings
 
 _PROBE_S = 0.3
 _READING_EVERY_S = 0.1
+_PROBERS = 3
+"""Tasks that share the probing, since an outage slows each request and a limit shows only where much is asked."""
 
 Step = Callable[[], Awaitable[None]]
 
@@ -95,7 +98,7 @@ class Lanes:
         paces: list[tuple[Step, float]] = [(writer.step, self._post_every_s) for writer in self._writers]
         paces += [(read_tokens, 0.25), (use_session, 0.25)]
         if not self._wire.target.foreign:  # a stranger's limit is not the one that the run plans with
-            paces.append((probe_limit, self._probe_every_s))
+            paces += [(probe_limit, self._probe_every_s * _PROBERS)] * _PROBERS
         over = asyncio.Event()
         tasks = [asyncio.create_task(_keep(step, every, over)) for step, every in paces]
         try:
@@ -151,12 +154,16 @@ async def _watch_ready(recorder: Recorder, url: str, target: Target, phase: str)
     timeout = aiohttp.ClientTimeout(total=1.0)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
-            degraded: float | None = None
+            degraded, labels = 1.0, {"answered": "no"}
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
-                async with session.get(url.rstrip("/") + route.path) as answer:
+                async with (
+                    within_ceilings(foreign=target.foreign),
+                    session.get(url.rstrip("/") + route.path) as answer,
+                ):
                     body = await answer.json(content_type=None)
                     degraded = float(answer.status != 200 or bool(isinstance(body, dict) and body.get("degraded")))
-            recorder.observe("ready.degraded", 1.0 if degraded is None else degraded, phase=phase, instance=url)
+                    labels = {}
+            recorder.observe("ready.degraded", degraded, phase=phase, instance=url, **labels)
             await asyncio.sleep(_READING_EVERY_S)
 
 

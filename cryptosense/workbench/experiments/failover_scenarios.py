@@ -1,6 +1,7 @@
 """The failures that `failover` knows: on which store, what is done, and what may then be lost."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cryptosense.workbench.deployment import StoreKind
 
@@ -13,6 +14,8 @@ class Scenario:
     is the most acknowledged writes that may be lost, None where replication is asynchronous and each has to be counted.
     `again_s` is the budget from the fault to good writes on every instance, None where only the time from the store's
     own answer counts. A `control` is a store that must lose writes: it shows that the account of them can see.
+    `felt` is who is left without the store: everybody; the services alone, whose wire or writes suffer and not the
+    store's own answers; or nobody.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Scenario:
     may_lose: int | None = 0
     control: bool = False
     again_s: float | None = None
+    felt: Literal["by all", "by services", "by nobody"] = "by all"
 
     @property
     def phase(self) -> str:
@@ -50,15 +54,23 @@ SCENARIOS = {
             may_lose=None,
             again_s=4.0,  # down-after 1.5 s and 2.5 s
         ),
-        Scenario("sentinel-demote", StoreKind.SENTINEL, "demote", "primary demoted", hold_s=None, may_lose=None),
+        Scenario(
+            "sentinel-demote",
+            StoreKind.SENTINEL,
+            "demote",
+            "primary demoted",
+            hold_s=None,
+            may_lose=None,
+            felt="by services",
+        ),
         Scenario("kill-restart", StoreKind.STANDALONE_AOF, "kill", "server killed, restarted from its AOF", 1.0),
         Scenario(
             "kill-forget", StoreKind.STANDALONE, "kill", "server without a disk killed and restarted", 1.0, control=True
         ),
         Scenario("freeze", StoreKind.STANDALONE_AOF, "freeze", "server frozen (SIGSTOP)", 2.0),
-        Scenario("script-flush", StoreKind.STANDALONE_AOF, "flush", "scripts flushed", 0.5),
-        Scenario("drop", StoreKind.STANDALONE_AOF, "drop", "connections dropped", 1.0),
-        Scenario("slow", StoreKind.STANDALONE_AOF, "slow(400)", "replies slowed by 400 ms", 3.0),
-        Scenario("full-memory", StoreKind.STANDALONE_AOF, "full", "memory full", 2.0),
+        Scenario("script-flush", StoreKind.STANDALONE_AOF, "flush", "scripts flushed", 0.5, felt="by nobody"),
+        Scenario("drop", StoreKind.STANDALONE_AOF, "drop", "connections dropped", 1.0, felt="by services"),
+        Scenario("slow", StoreKind.STANDALONE_AOF, "slow(400)", "replies slowed by 400 ms", 3.0, felt="by services"),
+        Scenario("full-memory", StoreKind.STANDALONE_AOF, "full", "memory full", 2.0, felt="by services"),
     )
 }

@@ -4,9 +4,7 @@ from typing import Any
 
 from cryptosense.workbench.claims.lost_writes import account_of_writes
 from cryptosense.workbench.claims.recovery import (
-    admissions_within_insurance,
     answers_within,
-    hands_back_within,
     no_unexplained_false_accept,
     only_honest_refusals,
     store_back_at,
@@ -86,6 +84,20 @@ def test_a_503_that_names_itself_is_honest_and_anything_else_above_500_is_not() 
     assert check(Told().history()).verdict is Verdict.UNDECIDED
 
 
+def test_where_nobody_was_answered_while_the_fault_lasted_nothing_is_known_of_its_answers() -> None:
+    check = only_honest_refusals("csrf", phase="kill")
+    told = Told()
+    told.asks("csrf.post", 9.0)
+    told.asks("csrf.post", 10.2, None)
+    told.asks("csrf.post", 14.0)
+    assert check(told.history()).verdict is Verdict.UNDECIDED
+    waited = answers_within("csrf", phase="kill", bound_s=2.0)
+    calm = Told()
+    calm.asks("csrf.post", 9.0)
+    calm.asks("csrf.post", 14.0)
+    assert waited(calm.history()).verdict is Verdict.UNDECIDED
+
+
 def test_conn_1_a_request_that_hangs_is_convicted() -> None:
     check = answers_within("csrf", phase="kill", bound_s=2.0)
     told = Told()
@@ -106,7 +118,9 @@ def test_conn_2_good_writes_are_back_on_every_instance_within_the_bound() -> Non
     told.posts(9.0, "t0", "t1")
     told.posts(9.1, "t0", "t1", instance="http://b")
     told.posts(12.4, "t1", "t2")
-    assert check(told.history()).verdict is Verdict.VIOLATED  # instance b wrote nothing any more
+    assert check(told.history()).verdict is Verdict.UNDECIDED  # instance b was asked for nothing any more
+    told.asks("csrf.post", 14.5, 503, instance="http://b")
+    assert check(told.history()).verdict is Verdict.VIOLATED
     told.posts(13.0, "t1", "t2", instance="http://b")
     finding = check(told.history())
     assert finding.verdict is Verdict.HOLDS
@@ -115,27 +129,36 @@ def test_conn_2_good_writes_are_back_on_every_instance_within_the_bound() -> Non
     assert since_fault(told.history()).verdict is Verdict.VIOLATED
 
 
+def test_conn_2_writes_that_were_not_asked_for_long_enough_decide_nothing() -> None:
+    check = writes_again_within("csrf.post", phase="kill", bound_s=2.0, since_store_answers=True)
+    told = Told()
+    told.posts(9.0, "t0", "t1")
+    told.asks("csrf.post", 12.5, 503)
+    assert check(told.history()).verdict is Verdict.UNDECIDED
+    told.asks("csrf.post", 14.5, 503)
+    assert check(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_conn_2_a_fault_that_the_store_does_not_feel_is_over_with_its_cure() -> None:
+    told = Told()
+    told.events = [KILL, *(Observation("store.answers", at, 1, {"phase": "kill"}) for at in (10.2, 11.0, 12.0))]
+    told.posts(9.0, "t0", "t1")
+    told.posts(12.5, "t1", "t2")
+    verdicts = [
+        writes_again_within("csrf.post", phase="kill", bound_s=2.0, since_store_answers=True, since_cure=cure)(
+            told.history()
+        ).verdict
+        for cure in (True, False)
+    ]
+    assert verdicts == [Verdict.HOLDS, Verdict.VIOLATED]
+
+
 def test_conn_2_a_store_that_never_answered_again_decides_nothing() -> None:
     check = writes_again_within("csrf.post", phase="kill", bound_s=2.0, since_store_answers=True)
     told = Told()
     told.posts(9.0, "t0", "t1")
     dead = [event for event in told.events if not (isinstance(event, Observation) and event.at >= 12)]
     assert check(History(0.0, tuple(dead))).verdict is Verdict.UNDECIDED
-    assert check(Told().history()).verdict is Verdict.UNDECIDED
-
-
-def test_conn_2_a_fallback_that_goes_on_deciding_is_convicted() -> None:
-    check = hands_back_within(phase="kill", bound_s=2.0)
-
-    def degraded(*readings: tuple[float, float]) -> History:
-        told = [Observation("ready.degraded", at, value, {"phase": "kill"}) for at, value in readings]
-        return History(0.0, (KILL, *SILENT, *told))
-
-    assert check(degraded((10.5, 1), (12.5, 1), (13.0, 0), (15.0, 0))).verdict is Verdict.HOLDS
-    finding = check(degraded((10.5, 1), (12.5, 1), (14.5, 1), (15.0, 0)))
-    assert finding.verdict is Verdict.VIOLATED
-    assert finding.observed == 2.5
-    assert check(degraded((10.5, 1), (12.5, 0))).verdict is Verdict.UNDECIDED
     assert check(Told().history()).verdict is Verdict.UNDECIDED
 
 
@@ -209,6 +232,9 @@ def test_a_token_that_the_session_was_shown_to_hold_again_is_no_false_accept() -
 
 def test_a_session_that_was_never_read_again_leaves_the_count_undecided() -> None:
     assert writes_accounted_for(phase="kill", at_most=0)(rotations().history()).verdict is Verdict.UNDECIDED
+    before = rotations()
+    before.asks("csrf.fetch", 9.99, token="t3")  # read, but not since the fault
+    assert writes_accounted_for(phase="kill", at_most=0)(before.history()).verdict is Verdict.UNDECIDED
     assert writes_accounted_for(phase="kill", at_most=0)(Told().history()).verdict is Verdict.UNDECIDED
 
 
@@ -236,36 +262,28 @@ def test_a_used_token_that_passes_without_a_fault_between_is_convicted() -> None
     assert check(rotations().history()).verdict is Verdict.UNDECIDED
 
 
-def probes(told: Told, *moments: float, status: int = 200) -> None:
-    for at in moments:
-        told.asks("limit.probe", at, status, actor="hot")
+def test_a_used_token_that_passes_and_brings_no_successor_is_convicted_all_the_same() -> None:
+    told = rotations()
+    passed = told.asks("csrf.post", 12.5, 201, sent={"token": "t0", "replay": True})
+    finding = no_unexplained_false_accept(phase="kill", window_s=1.0)(told.history())
+    assert (finding.verdict, finding.evidence[-1]) == (Verdict.VIOLATED, passed.id)
 
 
-def test_rate_7_admissions_stay_under_limit_and_insurance_in_an_outage() -> None:
-    check = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3)
-    told = Told()
-    probes(told, 8.0, 8.1, 8.2, 8.3, 8.4)
-    probes(told, 8.5, status=429)
-    probes(told, 10.5, 10.6, 10.7)
-    assert check(told.history()).verdict is Verdict.HOLDS
-    probes(told, 10.8)
-    assert check(told.history()).verdict is Verdict.VIOLATED
+def test_a_used_token_that_passes_although_the_session_still_held_a_newer_one_is_not_explained_by_the_fault() -> None:
+    told = rotations()
+    told.posts(10.05, "t3", None, None)  # without an answer, so that another token may be held
+    told.asks("csrf.fetch", 12.2, token="t7")
+    told.replays(12.5, "t2", successor="t9")
+    assert no_unexplained_false_accept(phase="kill", window_s=1.0)(told.history()).verdict is Verdict.VIOLATED
 
 
-def test_rate_7_no_insurance_is_due_in_windows_that_no_outage_touches() -> None:
-    check = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3)
-    told = Told()
-    probes(told, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5)
-    probes(told, 2.6, status=429)
-    assert check(told.history()).verdict is Verdict.VIOLATED
-
-
-def test_rate_7_a_limit_that_was_never_reached_proves_nothing() -> None:
-    check = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3)
-    told = Told()
-    probes(told, 8.0)
+def test_replays_from_before_the_fault_show_nothing_of_it() -> None:
+    check = no_unexplained_false_accept(phase="kill", window_s=1.0)
+    told = rotations()
+    told.replays(9.0, "t1")
     assert check(told.history()).verdict is Verdict.UNDECIDED
-    assert check(Told().history()).verdict is Verdict.UNDECIDED
+    told.replays(12.5, "t1")
+    assert check(told.history()).verdict is Verdict.HOLDS
 
 
 def test_the_hypothesis_is_checked_again_after_the_cure() -> None:
@@ -277,3 +295,12 @@ def test_the_hypothesis_is_checked_again_after_the_cure() -> None:
     assert check(told.history()).verdict is Verdict.HOLDS
     told.asks("csrf.post", 15.0, 503)
     assert check(told.history()).verdict is Verdict.VIOLATED
+
+
+def test_sessions_that_nobody_knows_after_the_cure_are_not_well_again() -> None:
+    told = Told()
+    told.asks("session.use", 14.5)
+    assert well_again("session", phase="kill")(told.history()).verdict is Verdict.HOLDS
+    unknown = told.asks("session.use", 15.0, 401)
+    finding = well_again("session", phase="kill")(told.history())
+    assert (finding.verdict, tuple(finding.evidence)) == (Verdict.VIOLATED, (unknown.id,))

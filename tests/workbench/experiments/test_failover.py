@@ -35,12 +35,12 @@ def test_an_unknown_failure_is_refused_and_the_known_ones_are_named():
 def test_each_chosen_failure_has_its_claims_and_no_other_has():
     claims = EXPERIMENT.claims(EXPERIMENT.parameters(scenarios=("freeze",)))
     assert {claim.id.partition("-")[0] for claim in claims} == {"freeze"}
-    assert len(claims) == 8
+    assert len(claims) == 9
 
 
 @pytest.mark.end_to_end
 async def test_a_killed_and_restarted_server_is_felt_as_honest_refusals_only(conducted):
-    small = {"instances": 2, "sessions": 3, "before_s": 1.0, "limit": 16, "window_s": 3.0}
+    small = {"instances": 2, "sessions": 3, "before_s": 1.0, "limit": 12, "window_s": 2.0}
     judged = await conducted(EXPERIMENT, **small, scenarios=("kill-restart",))
     assert judged.violated() == set()
     timings = {
