@@ -76,7 +76,7 @@ def conducted(tmp_path):
 def unrecorded():
     """An experiment judged on a run that recorded nothing."""
 
-    def judged(experiment: AnyExperiment) -> Judged:
-        return Judged(experiment, experiment.parameters(), History(started_at=0.0, events=()))
+    def judged(experiment: AnyExperiment, **parameters: object) -> Judged:
+        return Judged(experiment, experiment.parameters(**parameters), History(started_at=0.0, events=()))
 
     return judged

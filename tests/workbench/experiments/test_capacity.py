@@ -1,31 +1,9 @@
 """The experiment `capacity`: what it claims about costs, and that a real run of it comes out as it should."""
 
-import re
-
 import pytest
 
 from cryptosense.workbench.experiments.capacity import EXPERIMENT
 from cryptosense.workbench.experiments.capacity_parameters import shards_for
-from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
-from cryptosense.workbench.verdicts import Verdict
-
-CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d")
-
-
-@pytest.mark.parametrize("profile", [{}, EXPERIMENT.full], ids=["quick", "full"])
-def test_every_claim_has_an_id_of_its_own_and_a_source_that_exists(profile):
-    claims = EXPERIMENT.claims(EXPERIMENT.parameters(**profile))
-    assert len({claim.id for claim in claims}) == len(claims)
-    lists = {item.id for item in (*CHECKLIST, *IMPROVEMENTS)}
-    for claim in claims:
-        assert claim.source
-        assert all(source in lists or CONTRACT.fullmatch(source) for source in claim.source), claim
-
-
-def test_a_run_that_recorded_nothing_leaves_every_claim_undecided_and_draws_all_the_same(unrecorded):
-    judged = unrecorded(EXPERIMENT)
-    assert {item.finding.verdict for item in judged.judgements} == {Verdict.UNDECIDED}
-    assert all(chart.alt for chart in judged.charts)
 
 
 def test_shards_are_reckoned_upwards_and_never_to_none():
