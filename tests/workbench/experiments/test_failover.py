@@ -1,30 +1,8 @@
 """The experiment `failover`: what it claims about failures of Redis, and that a real run comes out right."""
 
-import re
-
 import pytest
 
 from cryptosense.workbench.experiments.failover import EXPERIMENT
-from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
-from cryptosense.workbench.verdicts import Verdict
-
-CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d")
-
-
-@pytest.mark.parametrize("profile", [{}, EXPERIMENT.full], ids=["quick", "full"])
-def test_every_claim_has_an_id_of_its_own_and_a_source_that_exists(profile):
-    claims = EXPERIMENT.claims(EXPERIMENT.parameters(**profile))
-    assert len({claim.id for claim in claims}) == len(claims)
-    lists = {item.id for item in (*CHECKLIST, *IMPROVEMENTS)}
-    for claim in claims:
-        assert claim.source
-        assert all(source in lists or CONTRACT.fullmatch(source) for source in claim.source), claim
-
-
-def test_a_run_that_recorded_nothing_leaves_every_claim_undecided_and_draws_all_the_same(unrecorded):
-    judged = unrecorded(EXPERIMENT)
-    assert {item.finding.verdict for item in judged.judgements} == {Verdict.UNDECIDED}
-    assert all(chart.alt for chart in judged.charts)
 
 
 def test_an_unknown_failure_is_refused_and_the_known_ones_are_named():
