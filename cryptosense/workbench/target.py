@@ -67,6 +67,11 @@ class AuthProfile(_Part):
     login: Route | None = Route(method="POST", path="/api/v1/auth/login")
     refresh: Route | None = Route(method="POST", path="/api/v1/auth/refresh")
     logout: Route | None = Route(method="POST", path="/api/v1/auth/logout")
+    delete_route: Route | None = Field(
+        default=None,
+        description='removes the account that asks, as { method = "DELETE", path = "/account" }, where {email} is '
+        "its address; without it the accounts that a run makes are left, and listed",
+    )
     email_field: str = Field(default="email", description="name in the body sent to register and login")
     password_field: str = Field(default="password", description="name in the body sent to register and login")
     bearer_field: str = Field(default="accessToken", description="where the answer holds the bearer; dots go deeper")

@@ -87,6 +87,7 @@ class Shop:
         app.add_routes(
             [
                 web.post("/v2/accounts", self.sign_up),
+                web.delete("/v2/accounts", self.close_account),
                 web.post("/v2/session", self.sign_in),
                 web.delete("/v2/session", self.sign_out),
                 web.get("/v2/form-token", self.form_token),
@@ -216,6 +217,16 @@ class Shop:
             return refuse(401, "who are you")
         if "logout" not in self.flaws:
             await self.redis.delete(f"{self.own}:bearer:{token}", f"{self.own}:form:{token}")
+        return web.Response(status=204)
+
+    async def close_account(self, request):
+        user, token, headers = await self.guarded(request)
+        if token is None:
+            return user
+        if (refusal := await self.formed(request, token, headers)) is not None:
+            return refusal
+        await self.redis.delete(f"shop:account:{user}", f"shop:baskets:{user}")
+        await self.redis.delete(f"{self.own}:bearer:{token}", f"{self.own}:form:{token}")
         return web.Response(status=204)
 
     async def form_token(self, request):

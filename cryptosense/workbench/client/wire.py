@@ -71,7 +71,7 @@ class Wire:
                 self._meter.account()
             caller.credentials = self.new_credentials(actor)
             if self._made is not None:
-                self._made.account(caller.credentials.email)
+                self._made.account(caller)
             reply = await self._patiently(caller.register)
         else:
             raise CouldNotStart("more accounts are needed: add [[accounts]] to the target profile")

@@ -13,7 +13,8 @@ import sys
 import httpx
 import pytest
 
-from cryptosense.workbench.target import Account
+from cryptosense.workbench.client.made import created_in
+from cryptosense.workbench.target import Account, Route
 from cryptosense.workbench.verdicts import Verdict
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
@@ -128,8 +129,37 @@ async def test_ready_accounts_are_used_and_their_secrets_reach_no_file(tmp_path,
     assert "controls" in results["target"]["calibration"]
 
 
+@pytest.mark.usefixtures("granted")
+async def test_what_a_run_made_is_removed_where_there_is_a_way_and_listed_where_there_is_none(
+    tmp_path, running_shop, conduct
+):
+    async def left_behind(name, route):
+        async with running_shop(tmp_path / name) as shop:
+            auth = shop.target().profile.auth.model_copy(update={"delete_route": route})
+            await conduct("before_after", shop.target(auth=auth), tmp_path / name, sessions=2, posts=3)
+            return created_in(tmp_path / name / "run-7"), await _accounts_in(shop.store)
+
+    own = Route(method="DELETE", path="/v2/accounts")
+    (told, known), (told_left, known_left), (told_wrong, known_wrong) = await asyncio.gather(
+        left_behind("removed", own),
+        left_behind("left", None),
+        left_behind("wrong", Route(method="DELETE", path="/v2/account/{email}")),
+    )
+    assert "2 accounts, all removed, and 6 things, all removed" in told
+    assert "run-run-7" in told
+    assert known == 0
+    for said, count in ((told_left, known_left), (told_wrong, known_wrong)):
+        assert "2 accounts, which are left, and 6 things, all removed" in said
+        assert "before_after/created.json" in said
+        assert count == 2
+
+
 def test_ready_accounts_may_be_bearers():
     assert Account(bearer="env:SHOP_BEARER").bearer == "env:SHOP_BEARER"
+
+
+async def _accounts_in(store):
+    return len(await store.command("KEYS", "shop:account:*"))
 
 
 async def _sign_up(url, secret):
