@@ -126,7 +126,8 @@ def created_in(run: Path) -> str:
     if not accounts + removed + left:
         return ""
     places = ", ".join(f"{file.parent.name}/{CREATED}" for file in sorted(run.glob(f"*/{CREATED}")))
-    return f"{_told(accounts, 'accounts', deleted)}, and {_told(removed + left, 'things', removed)}; all carry run-{found[0]['run']} in their names and are listed in {places}"
+    what = f"{_told(accounts, 'accounts', deleted)}, and {_told(removed + left, 'things', removed)}"
+    return f"{what}; all carry run-{found[0]['run']} in their names and are listed in {places}"
 
 
 def _told(made: int, what: str, removed: int) -> str:
