@@ -1,5 +1,7 @@
 """The shipped conformance suite on every backend, and on every stage of the join."""
 
+from typing import Any
+
 import pytest
 
 from cryptosense.state.catalog import Stage
@@ -9,6 +11,25 @@ from cryptosense.workbench.topology.sentinel import SERVICE
 EVERY = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 ANY_CLOCK = pytest.mark.parametrize("check", [c for c in CHECKS if not c.exact], ids=lambda check: check.name)
 BOUNDARIES = pytest.mark.parametrize("check", [c for c in CHECKS if c.exact], ids=lambda check: check.name)
+STAGES = pytest.mark.parametrize("stage", list(Stage), ids=lambda stage: stage.value)
+
+
+def servers(*quick: str, full: tuple[str, ...]) -> pytest.MarkDecorator:
+    """Which servers `address` leads to; those of `full` in the long matrix only."""
+    later = [pytest.param(name, marks=pytest.mark.full) for name in full]
+    return pytest.mark.parametrize("address", [*quick, *later], indirect=True)
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest, tools) -> Any:
+    """Where the server, or the servers, of that fixture are found."""
+    store = request.getfixturevalue(request.param)
+    if request.param == "sentinel":
+        nodes = tuple(("127.0.0.1", server.port) for server in store.sentinels)
+        return tools.Address(nodes, kind="sentinel", service=SERVICE)
+    if request.param == "cluster":
+        return tools.Address(tuple(("127.0.0.1", server.port) for server in store.servers), kind="cluster")
+    return tools.address_of(store)
 
 
 @EVERY
@@ -17,9 +38,10 @@ async def test_memory_conforms(check: Check, tools):
         await check(subject)
 
 
+@servers("valkey", "redis7", "cluster", full=("sentinel",))
 @ANY_CLOCK
-async def test_valkey_conforms(check: Check, tools, valkey):
-    async with tools.opened(tools.address_of(valkey)) as state:
+async def test_redis_conforms(check: Check, tools, address):
+    async with tools.opened(address) as state:
         await check(Subject(state.state, tools.sleep_ms, exact=False))
 
 
@@ -29,30 +51,10 @@ async def test_the_scripts_conform_at_boundary_instants(check: Check, frozen_red
         await check(subject)
 
 
+@servers("valkey", full=("redis7", "sentinel", "cluster"))
+@STAGES
 @ANY_CLOCK
-async def test_redis_7_conforms(check: Check, tools, redis7):
-    async with tools.opened(tools.address_of(redis7)) as state:
-        await check(Subject(state.state, tools.sleep_ms, exact=False))
-
-
-@ANY_CLOCK
-async def test_a_cluster_conforms(check: Check, tools, cluster):
-    nodes = tuple(("127.0.0.1", server.port) for server in cluster.servers)
-    async with tools.opened(tools.Address(nodes, kind="cluster")) as state:
-        await check(Subject(state.state, tools.sleep_ms, exact=False))
-
-
-@pytest.mark.full
-@ANY_CLOCK
-async def test_sentinel_conforms(check: Check, tools, sentinel):
-    nodes = tuple(("127.0.0.1", server.port) for server in sentinel.sentinels)
-    async with tools.opened(tools.Address(nodes, kind="sentinel", service=SERVICE)) as state:
-        await check(Subject(state.state, tools.sleep_ms, exact=False))
-
-
-@pytest.mark.parametrize("stage", list(Stage), ids=lambda stage: stage.value)
-@ANY_CLOCK
-async def test_every_stage_of_the_join_conforms(check: Check, stage: Stage, tools, valkey, record):
-    async with tools.joined_subject(tools.address_of(valkey), stage, record) as subject:
+async def test_every_stage_of_the_join_conforms(check: Check, stage: Stage, tools, address, record):
+    async with tools.joined_subject(address, stage, record) as subject:
         await check(subject)
     assert not [kind for kind in record.differences if kind[1] == "failed"]
