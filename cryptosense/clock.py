@@ -9,6 +9,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """Two readings, as of the standard library's `time`."""
+
     def now(self) -> float:
         """Unix time in seconds."""
         ...

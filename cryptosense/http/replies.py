@@ -67,9 +67,11 @@ class Refusal:
     headers: tuple[RawHeader, ...] = ()
 
     def body(self) -> bytes:
+        """The JSON that is sent."""
         return orjson.dumps({"error": self.text or self.problem.text, "code": self.problem.code, **(self.extra or {})})
 
     def response(self) -> Response:
+        """The answer for Starlette to send."""
         return raw_response(self.problem.status, self.body(), self.headers)
 
     async def send(self, send: Send, more: Iterable[RawHeader] = ()) -> None:

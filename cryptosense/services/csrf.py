@@ -17,6 +17,8 @@ _TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
 class CsrfVerdict(StrEnum):
+    """Why a request passes or not; each refusal has a code of its own on the wire."""
+
     ACCEPTED = "accepted"
     MISSING = "missing"
     INVALID = "invalid"

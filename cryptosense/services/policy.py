@@ -40,6 +40,7 @@ class Policy:
 
     @property
     def quota(self) -> Quota:
+        """What the state is asked for."""
         return Quota(self.limit, self.window_ms, self.algorithm)
 
     def share(self, instances: int) -> Quota:

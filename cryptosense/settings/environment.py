@@ -22,12 +22,14 @@ class Environment:
         self.environ = environ
 
     def text(self, name: str) -> str | None:
+        """As it stands, without white space around it; None where unset."""
         value = self.environ.get(name, "").strip()
         if any(ord(letter) < 32 for letter in value):
             raise ConfigurationError(f"{name} holds a control character")
         return value or None
 
     def whole(self, name: str, default: int, *, least: int, most: int) -> int:
+        """A whole number, both bounds included."""
         text = self.text(name)
         if text is None:
             return default
@@ -36,6 +38,7 @@ class Environment:
         return int(text)
 
     def number(self, name: str, default: float, *, least: float, most: float) -> float:
+        """A number, both bounds included; never NaN."""
         text = self.text(name)
         if text is None:
             return default
@@ -48,6 +51,7 @@ class Environment:
         return value
 
     def yes(self, name: str) -> bool | None:
+        """True or false, in the usual spellings; None where unset."""
         text = self.text(name)
         if text is None:
             return None
@@ -56,6 +60,7 @@ class Environment:
         return text.lower() in {"true", "1", "yes"}
 
     def choice(self, name: str, names: tuple[_Choice, ...], default: _Choice) -> _Choice:
+        """One of `names`, letter by letter."""
         text = self.text(name)
         if text is None:
             return default

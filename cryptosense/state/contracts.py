@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 
 
 class RotationOutcome(StrEnum):
+    """What became of a presented token."""
+
     ROTATED = "rotated"  # the current token was presented; the successor is current now
     GRACE = "grace"  # a token replaced within the grace was presented; the current one stays
     MISMATCH = "mismatch"
@@ -37,7 +39,10 @@ class CsrfState(Protocol):
     """One current token per session, and the tokens it replaced within the grace."""
 
     async def current(self, session: str, candidate: str, *, ttl_ms: int) -> str:
-        """The session's token; `candidate` becomes it where the session has none. Does not rotate."""
+        """The session's token; `candidate` becomes it where the session has none. Does not rotate.
+
+        Tokens that are handed in here and below, `presented` ones excepted, are 1 to 128 of `A-Z a-z 0-9 _ -`.
+        """
         ...
 
     async def peek(self, session: str) -> str | None:
@@ -50,8 +55,7 @@ class CsrfState(Protocol):
         """Accepts the current token once and makes `successor` current; accepts replaced ones within the grace.
 
         A token replaced at time t is accepted while now - t < `grace_ms`; the last 32 of them are kept. With `grace_ms`
-        0 exactly one of any number of concurrent calls with one token is accepted. `candidate` and `successor` are 1
-        to 128 of `A-Z a-z 0-9 _ -`; `presented` may be anything.
+        0 exactly one of any number of concurrent calls with one token is accepted. `presented` may be anything.
         """
         ...
 
@@ -59,7 +63,9 @@ class CsrfState(Protocol):
         """Makes `successor` current and ends every grace at once."""
         ...
 
-    async def revoke(self, session: str) -> None: ...
+    async def revoke(self, session: str) -> None:
+        """Leaves the session without a token, and ends every grace."""
+        ...
 
     async def sweep_orphans(self) -> int:
         """Removes records that have no expiry (nothing here writes such) and returns their number."""
@@ -71,6 +77,8 @@ class CsrfState(Protocol):
 
 
 class Algorithm(StrEnum):
+    """How a window is kept. Only `LOG` never admits more than the limit in any window; the others take less memory."""
+
     LOG = "log"  # exact; up to `limit` timestamps per client
     COUNTER = "counter"  # two weighted counters
     GCRA = "gcra"  # one timestamp
@@ -116,8 +124,7 @@ class WindowState(Protocol):
 
         `decision` is an id of 8 to 16 ASCII characters, drawn by the service for one request. With `Algorithm.LOG`
         a repeated id within the window is admitted again without counting (of a limit above 1024, among the 1024 newest
-        admissions); the other algorithms keep no ids, so a
-        caller must not repeat a decision whose outcome is unknown.
+        admissions); the other algorithms keep no ids, so a caller must not repeat a decision whose outcome is unknown.
         """
         ...
 
@@ -125,7 +132,9 @@ class WindowState(Protocol):
         """What `admit` with a new decision id would answer now; leaves no trace."""
         ...
 
-    async def forget(self, client: str) -> None: ...
+    async def forget(self, client: str) -> None:
+        """Drops the client's records of every algorithm, so that it starts anew."""
+        ...
 
     def live(self) -> AsyncIterator[str]:
         """The clients that have a counter."""
@@ -144,6 +153,8 @@ class CacheKey:
 
 
 class EntryKind(StrEnum):
+    """What an entry says: a value, or why there is none."""
+
     VALUE = "value"
     NULL = "null"  # the upstream said that there is nothing
     NEGATIVE = "negative"  # the fetch failed; short-lived, keeps callers from trying again at once
@@ -255,7 +266,9 @@ class SessionRecord:
 
 
 class RefreshOutcome(StrEnum):
-    ROTATED = "rotated"
+    """What became of a presented refresh token."""
+
+    ROTATED = "rotated"  # it was the current one; the successor is current now
     REUSED = "reused"  # a refresh token that had been replaced: the session is ended
     ABSENT = "absent"
 
@@ -263,9 +276,13 @@ class RefreshOutcome(StrEnum):
 class SessionState(Protocol):
     """Sessions by user and id, with an index per user."""
 
-    async def open(self, record: SessionRecord, *, ttl_ms: int) -> None: ...
+    async def open(self, record: SessionRecord, *, ttl_ms: int) -> None:
+        """Keeps the session for `ttl_ms`."""
+        ...
 
-    async def find(self, user: str, session: str) -> SessionRecord | None: ...
+    async def find(self, user: str, session: str) -> SessionRecord | None:
+        """The session; None where there is none, or no more."""
+        ...
 
     async def rotate_refresh(
         self, user: str, session: str, presented_digest: str, successor_digest: str, *, ttl_ms: int
@@ -293,7 +310,9 @@ class LeaderState(Protocol):
         """Takes or renews the lead; whether `holder` has it now."""
         ...
 
-    async def resign(self, task: str, holder: str) -> None: ...
+    async def resign(self, task: str, holder: str) -> None:
+        """Gives up the lead, where `holder` has it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@
 
 `cs:` stands for the configured prefix, which every key and channel carries. The braces are Redis Cluster's hash tag:
 what one script touches has the same tag, so it lies on one shard. Every part that comes from outside is escaped: any
-byte of its UTF-8 form but `A-Z a-z 0-9 _ . - @ , :` becomes `%XX`. Nobody can
-write a brace or a glob, so nobody can reach another key: what he names stands within the braces, or last. A part longer
-than `LONGEST_PART` is written as `~` and its SHA-256, which bounds a key's length; an empty one as `~` alone, since
-empty braces are no hash tag.
+byte of its UTF-8 form but `A-Z a-z 0-9 _ . - @ , :` becomes `%XX`. Nobody can write a brace or a glob, so nobody can
+reach another key: what a caller names stands within the braces, or last. A part longer than `LONGEST_PART` is written
+as `~` and its SHA-256, which bounds a key's length; an empty one as `~` alone, since empty braces are no hash tag.
 """
 
 import re

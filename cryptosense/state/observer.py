@@ -11,7 +11,9 @@ class StateObserver(Protocol):
     `topology` (a cluster's shards have moved; with `shards`).
     """
 
-    def event(self, name: str, **fields: object) -> None: ...
+    def event(self, name: str, **fields: object) -> None:
+        """Something happened to the state's connection, or to an operation on it."""
+        ...
 
     def difference(self, service: str, kind: str) -> None:
         """The two sides of the migration disagree: `kind` is `missing`, `value`, `decision` or `lease`.

@@ -2,7 +2,7 @@
 
     app.router.route_class = GuardedRoute
     app.state.guards = GuardPlan((BodySize(), SameOrigin(), SignedBearer(sessions), Limited(limiter, identities),
-                                  LiveSession(sessions), CsrfProtected(csrf)), budget_ms=250)
+                                  LiveSession(sessions), CsrfProtected(csrf)), deadline=lambda: deadline(250))
 
     @app.post("/orders")
     @guarded(limit="api")
