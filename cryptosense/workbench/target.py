@@ -175,7 +175,9 @@ class Hooks(_Part):
     """Shell commands of the owner's; each returns when the thing is done."""
 
     fault: Mapping[str, str] = Field(
-        default_factory=dict, description="name of a fault and the command that injects it"
+        default_factory=dict,
+        description="name of a fault (outage, freeze, kill-restart; `target check` lists all) and the command "
+        "that injects it",
     )
     heal: Mapping[str, str] = Field(default_factory=dict, description="name of a fault and the command that cures it")
     restart: str | None = Field(default=None, description="restarts one instance")

@@ -8,8 +8,17 @@ import httpx
 
 from cryptosense.workbench.client.answers import dig
 from cryptosense.workbench.deployment import Capability
+from cryptosense.workbench.experiments.failover_scenarios import SCENARIOS
 from cryptosense.workbench.target import Account, Route, Target, reveal
 from cryptosense.workbench.targets.foreign import ANSWER_TIMEOUT_S, ForeignDeployment
+
+ASKED_LIMITS = ("api", "auth", "strict")
+"""The limits that the experiments ask about: a signed-in user's, an address's at sign-in, a tight one of a user."""
+
+ASKED_FAULTS = ("outage", *(name for name, scenario in SCENARIOS.items() if not scenario.control))
+"""The faults that experiments inflict by an owner's commands: `integration` the first, `failover` the others."""
+
+_FAULTS = ", ".join(ASKED_FAULTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,7 @@ async def check_target(target: Target) -> list[Testable]:
         found = [*answers, accounts]
         if bearer is not None:
             found.append(await _csrf(client, target, bearer))
-    return [*found, *_limits(target), *_by_capability(target)]
+    return [*found, *_limits(target), *_by_capability(target), *_hooks(target)]
 
 
 async def _answers(client: httpx.AsyncClient, url: str, route: Route) -> Testable:
@@ -90,6 +99,9 @@ async def _csrf(client: httpx.AsyncClient, target: Target, bearer: str) -> Testa
 
 def _limits(target: Target) -> Iterator[Testable]:
     for name, limit in target.profile.limits.items():
+        if name not in ASKED_LIMITS:
+            yield Testable(f"limit {name}", False, f"nothing asks about it; name it one of {', '.join(ASKED_LIMITS)}")
+            continue
         declared = f"{limit.max} in {limit.window_s:g} s at {limit.method} {limit.path}; declared, not tried"
         yield Testable(f"limit {name}", True, declared)
     if not target.profile.limits:
@@ -101,7 +113,7 @@ def _by_capability(target: Target) -> Iterator[Testable]:
     needs: tuple[tuple[str, Capability, str], ...] = (
         ("calls that reach the upstream", Capability.UPSTREAM_COUNT, "provide [upstream] calls_url"),
         ("a slow upstream", Capability.UPSTREAM_CONTROL, "provide [upstream] slow_command and heal_command"),
-        ("faults", Capability.FAULTS, "provide [hooks.fault] and [hooks.heal], the same names in both"),
+        ("faults", Capability.FAULTS, f"provide [hooks.fault] and [hooks.heal], both with names of {_FAULTS}"),
         ("a restart", Capability.RESTART, "provide [hooks] restart"),
         ("many client addresses", Capability.ADDRESSES, "only a deployment on this machine's loopback sees many"),
     )
@@ -109,6 +121,20 @@ def _by_capability(target: Target) -> Iterator[Testable]:
         yield Testable(topic, capability in granted, "" if capability in granted else provide)
     rollback = target.profile.hooks.rollback
     yield Testable("a rollback", rollback is not None, "" if rollback else "provide [hooks] rollback")
+
+
+def _hooks(target: Target) -> Iterator[Testable]:
+    """The faults that are named: each needs a command and a cure, and an experiment that asks for it."""
+    hooks = target.profile.hooks
+    for name in sorted({*hooks.fault, *hooks.heal}):
+        topic = f"fault {name}"
+        missing = [part for part, given in (("fault", hooks.fault), ("heal", hooks.heal)) if name not in given]
+        if name not in ASKED_FAULTS:
+            yield Testable(topic, False, f"nothing asks for it; name it one of {_FAULTS}")
+        elif missing:
+            yield Testable(topic, False, f"provide [hooks.{missing[0]}] {name}")
+        else:
+            yield Testable(topic, True, "its commands are not tried here")
 
 
 def _text_at(document: Any, path: str) -> str:

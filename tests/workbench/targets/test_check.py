@@ -2,7 +2,7 @@
 
 import httpx
 
-from cryptosense.workbench.target import Account, Target, TargetProfile
+from cryptosense.workbench.target import Account, Hooks, LimitProfile, Target, TargetProfile
 from cryptosense.workbench.targets import check
 
 
@@ -42,3 +42,18 @@ async def test_an_account_that_is_refused_is_found_before_the_load(monkeypatch):
     found = topics(await check.check_target(Target(urls=("http://127.0.0.1:1",), profile=profile, foreign=True)))
     assert found["sessions"] is False
     assert "CSRF tokens" not in found
+
+
+async def test_what_nothing_asks_about_is_not_said_to_be_tested(monkeypatch):
+    answered_by(monkeypatch, lambda _request: httpx.Response(200, json={}))
+    profile = TargetProfile(
+        limits={"checkout": LimitProfile(max=3, window_s=1, path="/checkout")},
+        hooks=Hooks(fault={"freeze": "a", "flood": "b", "outage": "c"}, heal={"freeze": "a", "flood": "b"}),
+    )
+    found = await check.check_target(Target(urls=("http://127.0.0.1:1",), profile=profile, foreign=True))
+    said = {one.topic: (one.yes, one.provide) for one in found}
+    assert said["limit checkout"] == (False, "nothing asks about it; name it one of api, auth, strict")
+    assert said["fault freeze"][0] is True
+    assert said["fault flood"][0] is False
+    assert "nothing asks for it" in said["fault flood"][1]
+    assert said["fault outage"] == (False, "provide [hooks.heal] outage")
