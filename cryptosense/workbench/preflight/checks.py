@@ -243,7 +243,8 @@ def _timeouts(facts: Facts) -> Finding:
             (idle == 0 or idle >= 60) and 0 < keepalive <= 300,
             "timeout 0 or at least 60, tcp-keepalive 1 to 300",
             f"timeout {idle}, tcp-keepalive {keepalive}",
-            f"{node.name} drops idle clients after {idle or 'no'} s and notices dead ones after {keepalive or 'no'} s",
+            f"{node.name} {f'drops idle clients after {idle} s' if idle else 'never drops idle clients'} and "
+            f"{f'notices dead ones after {keepalive} s' if keepalive else 'never notices dead ones'}",
             unit="s",
         )
 
@@ -298,7 +299,7 @@ def _big_keys(facts: Facts) -> Finding:
 
 def _latency(facts: Facts) -> Finding:
     if not facts.pings_ms:
-        return undecided("no PING was answered")
+        return _not_seen(facts, "PING")
     bound = STATE_BUDGET_MS * PING_SHARE_OF_BUDGET
     p50, p99 = (round(float(value), 3) for value in np.percentile(facts.pings_ms, [50, 99]))
     return _holds_if(

@@ -124,7 +124,6 @@ class _Looker:
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=ANSWER_TIMEOUT_S,
             decode_responses=True,
-            client_name="cryptosense-preflight",
             retry=Retry(NoBackoff(), 0),
             **tls,
         )
@@ -197,6 +196,9 @@ class _Looker:
         return answers
 
     def pings(self, client: Client) -> tuple[float, ...]:
+        return self.ask("PING", lambda: self._pings(client)) or ()
+
+    def _pings(self, client: Client) -> tuple[float, ...]:
         client.ping()  # the first one pays for the connection
         took = []
         for _ in range(PINGS):

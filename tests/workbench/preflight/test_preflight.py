@@ -85,6 +85,16 @@ async def test_an_account_that_may_do_little_is_told_what_it_may_not_see(server)
         assert command in seen[check].reason
 
 
+@pytest.mark.parametrize("allowed", [("+ping",), ()])
+async def test_an_account_that_may_do_nothing_is_told_so_of_everything(server, allowed):
+    await server.command("ACL", "SETUSER", "guest", "on", ">pw", *allowed)
+    seen = {one.id: one.finding for one in examine(look(address(server, username="guest", password="pw")))}
+    for check, command in (("version", "INFO"), ("timeouts", "CONFIG GET"), ("expiry", "SCAN")):
+        assert seen[check].verdict is Verdict.UNDECIDED
+        assert command in seen[check].reason
+    assert seen["latency"].verdict is (Verdict.HOLDS if allowed else Verdict.UNDECIDED)
+
+
 async def test_an_account_that_is_refused_gets_one_line(server):
     await server.command("ACL", "SETUSER", "guest", "on", ">pw", "+ping")
     with pytest.raises(CouldNotStart, match="REDIS_PASSWORD"):
