@@ -122,7 +122,8 @@ def _usual_cause(found: Asked) -> str:
         return (
             "each request said in X-Forwarded-For and its like that it came from another address, and was believed; "
             "the usual cause is that the leftmost entry is taken, which the client writes, and not the one that the "
-            "last trusted proxy appended"
+            "last trusted proxy appended, or that this address leads past the load balancer that overwrites them: then "
+            "close it to clients and name the balancer"
         )
     if not any(map(denied, requests)):
         return "nobody was denied at all; the usual cause is that no limit guards this route, or one that fails open"

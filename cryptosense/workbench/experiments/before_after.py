@@ -7,6 +7,7 @@ goes round robin over the first n of N running instances, which is what n instan
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.before_after_charts import before_after_charts
 from cryptosense.workbench.experiments.before_after_claims import before_after_claims
 from cryptosense.workbench.experiments.cache_phases import COINS
+from cryptosense.workbench.experiments.promise import told_to_the_end
 from cryptosense.workbench.history import History, SpanKind
 from cryptosense.workbench.readings import upstream_calls
 
@@ -70,13 +72,20 @@ class BeforeAfter:
                     await _ask(parameters, lab, deployment, side, count)
 
     def claims(self, parameters: BeforeAfterParameters) -> Sequence[Claim]:
-        return before_after_claims(parameters.instances, parameters.lists)
+        claims = before_after_claims(parameters.instances, parameters.lists)
+        return [replace(claim, check=told_to_the_end(claim.check, *_phases_of(claim.id))) for claim in claims]
 
     def charts(
         self, parameters: BeforeAfterParameters, history: History, judgements: Sequence[Judgement]
     ) -> Sequence[Chart]:
         del judgements
         return before_after_charts(history, parameters.instances, parameters.lists)
+
+
+def _phases_of(claim: str) -> Sequence[str]:
+    """The phases in which a claim's side and number of instances are asked."""
+    side, count, _ = claim.split("-", 2)
+    return [f"{side}-{count} {what}" for what in ("csrf", "limit", "reads")]
 
 
 def _plan(parameters: BeforeAfterParameters, side: str) -> DeploymentPlan:

@@ -22,7 +22,7 @@ from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
 from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS, until_well
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs, play_in_turn, play_together
 from cryptosense.workbench.history import History
-from cryptosense.workbench.targets.hooks import HookFailed, run_hook
+from cryptosense.workbench.targets.hooks import HookFailed, run_hook, until_healed
 
 RESTART = "restart"
 """The phase of those who live through the restart; what they ask after it has the phase `restarted`."""
@@ -151,10 +151,28 @@ async def _tell(stage: Stage, parameters: IntegrationParameters, name: str) -> N
     if parameters.stories not in {"all", name}:
         for scenario in scenarios:
             scenario.leave_out(stage.wire, f"left out, since stories is {parameters.stories}")
+    elif name == "store" and stage.deployment.store is None:
+        for scenario in scenarios:
+            scenario.leave_out(stage.wire, "a store that is not ours is not looked into; see `cryptosense preflight`")
     elif name == "limits" or (name == "csrf" and not stage.wire.target.foreign):
         await play_together(stage, scenarios)
+    elif (
+        name == "caches" and Capability.UPSTREAM_CONTROL in stage.deployment.capabilities and stage.wire.target.foreign
+    ):
+        await _play_on_a_slow_upstream(stage, scenarios)
     else:
         await play_in_turn(stage, scenarios)
+
+
+async def _play_on_a_slow_upstream(stage: Stage, scenarios: Sequence[Scenario]) -> None:
+    """A fetch that takes long is one in whose midst something can happen; its owner's commands make it so."""
+    upstream = stage.wire.target.profile.upstream
+    try:
+        async with until_healed(upstream.slow_command or "false", upstream.heal_command or "false"):
+            await play_in_turn(stage, scenarios)
+    except HookFailed as error:
+        for scenario in scenarios:
+            scenario.leave_out(stage.wire, str(error))
 
 
 async def _health(stage: Stage, phase: str) -> None:

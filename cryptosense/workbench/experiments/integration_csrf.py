@@ -3,7 +3,15 @@
 import asyncio
 import itertools
 
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_grace, needs_route
+from cryptosense.workbench.experiments.scenario import (
+    PORTFOLIOS,
+    Scenario,
+    Stage,
+    keeps_to_contract,
+    needs_contract,
+    needs_grace,
+    needs_route,
+)
 from cryptosense.workbench.target import Route
 
 _LOGOUT = needs_route("logout", lambda stage: stage.wire.target.profile.auth.logout)
@@ -19,7 +27,9 @@ _CHANGING = (
 )
 """Every route that changes something for the signed-in, beside the one that is asked all the time."""
 _CROWD = 20
-_OURS = needs_route("explicit rotation", lambda stage: not stage.wire.target.foreign)
+_TRADED_ONCE = needs_contract("that a refresh token is good once", "auth.refresh")
+_ROUTES = ("csrf.fetch", *PORTFOLIOS, "cache.invalidate", "auth.logout")
+"""Where these stand as in the wire contract, its other changing routes are where it says."""
 
 
 async def _follow(stage: Stage, phase: str) -> None:
@@ -32,7 +42,7 @@ async def _follow(stage: Stage, phase: str) -> None:
         for number in range(12):
             if number % 4 == 2:
                 await client.post_csrf(route=client.profile.csrf.protected, json={"name": 7, "holdings": "none"})
-            elif number % 4 == 3 and not stage.wire.target.foreign:
+            elif number % 4 == 3 and keeps_to_contract(stage, *PORTFOLIOS):
                 missing = f"{client.profile.cache.portfolios.path}/{'0' * 32}"
                 await client.post_csrf(route=Route(method="DELETE", path=missing))
             else:
@@ -67,7 +77,7 @@ async def _replay(stage: Stage, phase: str) -> None:
         gate = stage.wire.gate(_CROWD)
         await asyncio.gather(*(client.post_csrf(token=token, instance=next(urls), gate=gate) for _ in range(_CROWD)))
     before = client.token
-    if not stage.wire.target.foreign:
+    if keeps_to_contract(stage, *_ROUTES):
         await client.rotate_csrf()
         for old in (token, before):
             await client.post_csrf(token=old, keep=False)
@@ -89,7 +99,7 @@ async def _without(stage: Stage, phase: str) -> None:
     for url in stage.urls:
         await client.post_csrf(instance=url, sent={"story": "missing"})
         await client.post_csrf(token="0" * 64, keep=False, instance=url, sent={"story": "made up"})
-    for method, path in () if stage.wire.target.foreign else _CHANGING:
+    for method, path in _CHANGING if keeps_to_contract(stage, *_ROUTES) else ():
         await client.post_csrf(route=Route(method=method, path=path), json={}, sent={"story": "missing"})
     client.token = held
 
@@ -149,5 +159,5 @@ CSRF_SCENARIOS = (
     Scenario("csrf devices", _devices, (_LOGIN,)),
     Scenario("sessions", _sessions),
     Scenario("logout", _logout, (_LOGOUT,)),
-    Scenario("refresh", _spent_refresh, (_REFRESH, _OURS)),
+    Scenario("refresh", _spent_refresh, (_REFRESH, _TRADED_ONCE)),
 )

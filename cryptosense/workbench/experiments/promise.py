@@ -23,11 +23,17 @@ def promise(name: str, statement: str, source: Sequence[str], check: Checker, *p
 
 
 def told_to_the_end(check: Checker, *phases: str) -> Checker:
-    """The checker, except that a story which broke off (it says why, and yet asked something) acquits nobody."""
+    """The checker, except that a story which broke off (it says why, and yet asked something) acquits nobody.
+
+    One that was not told at all gives its reason in place of what the checker missed.
+    """
 
     def whole(history: History) -> Finding:
         finding = check(history)
         begun = [phase for phase in phases if history.operations(phase=phase)]
+        untold = next((reason for phase in phases if (reason := skip_reason(history, phase))), None)
+        if untold is not None and not begun and finding.verdict is Verdict.UNDECIDED:
+            return replace(finding, reason=untold)
         broke_off = next((reason for phase in begun if (reason := skip_reason(history, phase))), None)
         if broke_off is None or finding.verdict is not Verdict.HOLDS:
             return finding

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import Capability, DeploymentPlan, UpstreamPlan
 from cryptosense.workbench.experiment import Chart, Doubt, Lab, Parameters
+from cryptosense.workbench.experiments.promise import told_to_the_end
 from cryptosense.workbench.experiments.rollback_charts import rollback_charts
 from cryptosense.workbench.experiments.rollback_claims import rollback_claims
 from cryptosense.workbench.experiments.rollback_plan import AFTER, BEFORE, ROLLING, roll_back_as_planned
@@ -62,13 +64,22 @@ class Rollback:
 
     def claims(self, parameters: RollbackParameters) -> Sequence[Claim]:
         del parameters
-        return rollback_claims()
+        whole = {"walk": (WALKING,), "after": _checked("after"), "plan": _checked("plan again")}
+        return [
+            replace(claim, check=told_to_the_end(claim.check, *whole[claim.id.partition("-")[0]]))
+            for claim in rollback_claims()
+        ]
 
     def charts(
         self, parameters: RollbackParameters, history: History, judgements: Sequence[Judgement]
     ) -> Sequence[Chart]:
         del parameters, judgements
         return rollback_charts(history)
+
+
+def _checked(phase: str) -> tuple[str, ...]:
+    """The phases of the checks after a rollback."""
+    return (phase, *(f"{phase} {part}" for part in ("auth", "limits", "health")))
 
 
 async def _walk_and_check(parameters: RollbackParameters, lab: Lab) -> None:

@@ -8,7 +8,7 @@ from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.client import Caller, Wire
 from cryptosense.workbench.deployment import Capability, Deployment
 from cryptosense.workbench.experiment import Lab
-from cryptosense.workbench.target import LimitProfile
+from cryptosense.workbench.target import LimitProfile, TargetProfile
 from cryptosense.workbench.targets.ceilings import CeilingReached
 from cryptosense.workbench.targets.hooks import HookFailed
 
@@ -92,6 +92,38 @@ def needs_route(name: str, present: Callable[[Stage], object]) -> Need:
         return None if present(stage) else f"the target profile names no route for {name}"
 
     return need
+
+
+def needs_contract(what: str, *keys: str) -> Need:
+    """What no key of the profile describes is asked only of deployments that keep to the wire contract around it.
+
+    `keys` are `section.key` of the profile, which must stand at their defaults.
+    """
+
+    def need(stage: Stage) -> str | None:
+        differing = [key for key in keys if not as_contracted(stage.wire.target.profile, key)]
+        if not differing:
+            return None
+        section, _, key = differing[0].partition(".")
+        return f"{what} is known only of the wire contract, from which this deployment differs in [{section}] {key}"
+
+    return need
+
+
+def keeps_to_contract(stage: Stage, *keys: str) -> bool:
+    """Whether the profile says nothing else than the wire contract of these keys."""
+    return all(as_contracted(stage.wire.target.profile, key) for key in keys)
+
+
+PORTFOLIOS = ("csrf.protected", "csrf.protected_body", "csrf.remove", "cache.portfolios")
+"""The keys that say where the contract's portfolios are."""
+
+
+def as_contracted(profile: TargetProfile, key: str) -> bool:
+    """Whether the key, `section.key`, stands at the wire contract's value."""
+    section, _, name = key.partition(".")
+    found, contract = (getattr(getattr(one, section), name) for one in (profile, TargetProfile()))
+    return bool(found == contract)
 
 
 def needs_limit(policy: str, *, waited_out: bool = False) -> Need:

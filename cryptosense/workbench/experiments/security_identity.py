@@ -7,7 +7,16 @@ import json
 from collections.abc import Callable, Mapping
 
 from cryptosense.workbench.client import Caller
-from cryptosense.workbench.experiments.scenario import Play, Scenario, Stage, needs_addresses, needs_limit, needs_route
+from cryptosense.workbench.experiments.scenario import (
+    PORTFOLIOS,
+    Play,
+    Scenario,
+    Stage,
+    needs_addresses,
+    needs_contract,
+    needs_limit,
+    needs_route,
+)
 from cryptosense.workbench.target import Route
 
 PROXY = "127.88.0.1"
@@ -167,7 +176,7 @@ IDENTITY_ATTACKS = (
     Scenario(
         "another's portfolio",
         _others_portfolio,
-        (needs_route("portfolios", lambda stage: not stage.wire.target.foreign),),
+        (needs_contract("a portfolio by its id", *PORTFOLIOS),),
     ),
     Scenario("clocks apart", _clocks, (needs_limit("strict"), _skewed)),
 )

@@ -24,7 +24,7 @@ class Ceilings:
     rate: float = 50.0
     concurrency: int = 32
     seconds: float = 600.0
-    accounts: int = 20
+    accounts: int = 60
 
     def sentence(self) -> str:
         return (

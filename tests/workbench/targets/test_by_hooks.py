@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from cryptosense.workbench.target import UpstreamProfile
 from cryptosense.workbench.verdicts import Verdict
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240), pytest.mark.usefixtures("granted")]
@@ -107,6 +108,26 @@ async def test_a_restart_that_fails_says_so(tmp_path, kept_shop, conduct):
     for name in ("restart-sessions", "restart-tokens", "restart-others"):
         assert claims[name].verdict is Verdict.UNDECIDED
         assert "which shop" in claims[name].reason
+
+
+async def test_the_upstream_is_slow_for_as_long_as_the_caches_are_asked_about(tmp_path, kept_shop, conduct):
+    slowed, sped = tmp_path / "slowed", tmp_path / "sped"
+
+    async def cached(name, slow_command):
+        folder = tmp_path / name
+        async with kept_shop(folder) as shop:
+            upstream = UpstreamProfile(slow_command=slow_command, heal_command=f"date +%s.%N >> {sped}")
+            profile = shop.target().profile.model_copy(update={"upstream": upstream})
+            target = shop.target().model_copy(update={"profile": profile})
+            return await conduct("integration", target, folder, stories="caches")
+
+    sound = await cached("sound", f"date +%s.%N > {slowed}")
+    assert "cache-hits" in holding(sound)
+    assert float(sped.read_text()) - float(slowed.read_text()) > 0.5, "the stories lie between the two commands"
+    failing = await cached("failing", "echo no such proxy >&2; exit 1")
+    assert len(sped.read_text().splitlines()) == 2, "undone all the same"
+    assert "no such proxy" in failing["cache-hits"].reason
+    assert failing["cache-hits"].verdict is Verdict.UNDECIDED
 
 
 @pytest.mark.full
