@@ -22,12 +22,14 @@ class Control:
     """`contract` is the promise that is broken; `flaw` says how, in one sentence.
 
     `parts` are built in place of the reference's; `wrap` stands around the whole app, for what no part decides.
+    `one_server`: the flawed part knows neither Sentinel nor Cluster.
     """
 
     contract: str
     flaw: str
     parts: Mapping[str, Replacement] = field(default_factory=dict)
     wrap: Callable[[ASGIApp], ASGIApp] | None = None
+    one_server: bool = False
 
     def app(self, settings: Settings) -> FastAPI:
         """The flawed service."""

@@ -40,4 +40,5 @@ CONTROL = Control(
     "CACHE-6",
     "What lies at the key is served with 200.",
     {"state": state_with(cache=lambda state, server, prefix: Trusting(state.cache, server, prefix))},
+    one_server=True,
 )

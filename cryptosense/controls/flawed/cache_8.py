@@ -28,4 +28,5 @@ CONTROL = Control(
     "CACHE-8",
     "Entries are dropped with DEL in batches of SCAN.",
     {"state": state_with(cache=lambda state, server, prefix: Deleting(state.cache, server, prefix))},
+    one_server=True,
 )

@@ -8,4 +8,5 @@ CONTROL = Control(
     "CSRF-2",
     "The token is compared and replaced in two steps.",
     {"state": state_with(csrf=lambda _state, server, prefix: PlanCsrf(server, prefix))},
+    one_server=True,
 )

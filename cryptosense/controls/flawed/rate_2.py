@@ -3,4 +3,6 @@
 from cryptosense.controls.control import Control
 from cryptosense.controls.plan.windows import PlanWindows, windows_of
 
-CONTROL = Control("RATE-2", "A denied request is added like an admitted one.", {"state": windows_of(PlanWindows)})
+CONTROL = Control(
+    "RATE-2", "A denied request is added like an admitted one.", {"state": windows_of(PlanWindows)}, one_server=True
+)

@@ -3,4 +3,6 @@
 from cryptosense.controls.control import Control
 from cryptosense.controls.plan.windows import PlanWindows, windows_of
 
-CONTROL = Control("RATE-4", "Every denied request leaves an entry.", {"state": windows_of(PlanWindows)})
+CONTROL = Control(
+    "RATE-4", "Every denied request leaves an entry.", {"state": windows_of(PlanWindows)}, one_server=True
+)

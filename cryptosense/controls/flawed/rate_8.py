@@ -26,4 +26,5 @@ CONTROL = Control(
     "RATE-8",
     "What a script cannot read is answered with 429.",
     {"state": state_with(windows=lambda state, _server, _prefix: DeniesOnError(state.windows))},
+    one_server=True,
 )

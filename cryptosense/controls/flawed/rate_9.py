@@ -29,4 +29,5 @@ CONTROL = Control(
     "RATE-9",
     "A repeated decision is counted again.",
     {"state": state_with(windows=lambda state, _server, _prefix: CountsTwice(state.windows))},
+    one_server=True,
 )
