@@ -126,7 +126,10 @@ def _usual_cause(found: Asked) -> str:
             "close it to clients and name the balancer"
         )
     if not any(map(denied, requests)):
-        return "nobody was denied at all; the usual cause is that no limit guards this route, or one that fails open"
+        return (
+            "nobody was denied at all; the usual causes are that no limit guards this route, that it fails open, or "
+            "that requests which come at once all see the same count"
+        )
     return (
         "the usual causes are a count that is read and written in two steps, so that requests which come at once all "
         "see room, a count in each instance's own memory, or the caller's clock"

@@ -17,6 +17,8 @@ from cryptosense.workbench.claims.reading import (
     denied,
     nothing_to_judge,
     select,
+    skip_reason,
+    untold,
 )
 from cryptosense.workbench.claims.recovery import fault_of, store_back_at
 from cryptosense.workbench.history import History, Observation, Operation, Span
@@ -38,7 +40,7 @@ def fallback_is_told(*, phase: str, notice_s: float = 0.75) -> Checker:
         fault = fault_of(history, phase)
         readings = history.observations("ready.degraded", phase=phase)
         if fault is None or not readings:
-            return nothing_to_judge(history, phase, "readiness in an outage", expected=0)
+            return _silent(history, phase, "readiness in an outage", expected=0)
         back = store_back_at(history, phase, fault)
         if back is None or back <= fault.started_at:
             return undecided("the store was not found away and back again, so no fallback had to decide", expected=0)
@@ -77,7 +79,7 @@ def hands_back_within(*, phase: str, bound_s: float, since_cure: bool = False) -
         back = None if fault is None else store_back_at(history, phase, fault)
         readings = [] if back is None else history.observations("ready.degraded", phase=phase)
         if fault is None or back is None or not readings:
-            return nothing_to_judge(history, phase, "readiness after the store was back", expected=bound_s)
+            return _silent(history, phase, "readiness after the store was back", expected=bound_s)
         origin = fault.ended_at if since_cure else back
         covered = {
             _instance(item) for item in readings if item.at >= fault.started_at and item.value and _answered(item)
@@ -122,6 +124,10 @@ def admissions_within_insurance(
         probes = [probe for probe in select(history, kind, phase=phase, actor=actor) if probe.status is not None]
         passed = list(filter(admitted, probes))
         expected = f"at most {bound}"
+        if fault is not None and fault.labels.get("cured_by") == "hook" and not probes:
+            return undecided(
+                "what a stranger admits beyond its limit in an outage is nowhere declared", expected=expected
+            )
         if fault is None or not passed:
             return nothing_to_judge(history, phase, "admitted probe of the limit", expected=expected)
         if not any(map(denied, probes)):
@@ -161,6 +167,12 @@ def admissions_within_insurance(
         )
 
     return check
+
+
+def _silent(history: History, phase: str, what: str, *, expected: float) -> Finding:
+    """UNDECIDED, for want of readiness: the run's reason, or that the deployment has no route that tells it."""
+    why = skip_reason(history, phase) or untold(history, "ready")
+    return undecided(why, expected=expected) if why else nothing_to_judge(history, phase, what, expected=expected)
 
 
 def _if_all_passed(probes: Sequence[Operation], away: Span, limit: int, window_s: float) -> int:

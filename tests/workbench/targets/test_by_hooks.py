@@ -43,6 +43,7 @@ async def test_a_sound_stranger_whose_store_freezes_is_found_guilty_of_nothing(t
         f"freeze-{what}" for what in ("writes", "no-false-accept", "honest", "no-hang", "serves-again", "well-again")
     }
     assert "end of the command that cured it" in claims["freeze-serves-again"].reason
+    assert "[health] ready" in claims["freeze-hands-back"].reason
     assert "[hooks.fault] kill-restart" in claims["kill-restart-honest"].reason
     assert "controls do not run" in claims["kill-forget-writes"].reason
 
