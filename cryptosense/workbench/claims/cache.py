@@ -9,7 +9,8 @@ an answer. What is counted rather than seen (upstream calls, queries) is judged 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from cryptosense.workbench.claims.claim import Checker, Figure, Finding, undecided
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.outcomes import LATE_S
 from cryptosense.workbench.claims.reading import (
     CLOCK_SLACK_S,
     acquitted,
@@ -19,13 +20,12 @@ from cryptosense.workbench.claims.reading import (
     nothing_to_judge,
     select,
     told,
-    untold,
 )
 from cryptosense.workbench.history import History, Operation, Outcome
 
-OUTCOMES = ("hit", "stale", "miss", "negative", "bypass")
-_LATE_S = 0.02
-"""What the upstream's wall clock and ours may be apart."""
+_LENGTHENED = 1.1
+"""A lifetime may be longer by a tenth, so that keys do not expire together."""
+_AFTER_S = 0.1
 
 
 def hits_are_hits(*, phase: str, ttl_s: float | None = None) -> Checker:
@@ -65,6 +65,46 @@ def hits_are_hits(*, phase: str, ttl_s: float | None = None) -> Checker:
             )
         reason = f"{judged} reads of fresh entries were hits with the same body, whichever instance answered"
         return acquitted(reason, expected=0, observed=0, unit="misses of fresh entries", samples=judged)
+
+    return check
+
+
+def hits_are_fresh(*, phase: str, ttl_s: float) -> Checker:
+    """No `hit` shows what had been shown longer than a lifetime before: an entry that never expires is no cache.
+
+    It holds only where what is cached was seen to be replaced. A lifetime that the deployment declares goes before
+    `ttl_s`.
+    """
+
+    def check(history: History) -> Finding:
+        lifetime = declared(history, "cache.ttl_s", phase=phase) or ttl_s
+        bound = _LENGTHENED * lifetime + _AFTER_S
+        replaced, old, hits = 0, list[tuple[Operation, Operation]](), 0
+        for reads in _by_subject(select(history, "tokens.read", phase=phase)).values():
+            firsts: dict[str, Operation] = {}
+            for read in sorted(reads, key=lambda read: read.completed_at):
+                if read.status != 200 or read.got.get("version") is None:
+                    continue
+                first = firsts.setdefault(str(read.got["version"]), read)
+                hits += read.got.get("x_cache") == "hit"
+                if read.got.get("x_cache") == "hit" and read.invoked_at > first.completed_at + bound:
+                    old.append((first, read))
+            replaced += max(0, len(firsts) - 1)
+        if not hits:
+            return nothing_to_judge(history, phase, "hit", expected=0)
+        if old:
+            first, read = old[0]
+            reason = (
+                f"{told(read)} was called a hit {read.invoked_at - first.completed_at:.1f} s after {told(first)} had "
+                f"brought the same, where an entry lives {lifetime:g} s"
+            )
+            return convicted(reason, [first, read], expected=0, observed=len(old), unit="outlived hits", samples=hits)
+        if not replaced:
+            return undecided("what was cached was never replaced, so its age does not show", expected=0, samples=hits)
+        reason = (
+            f"none of {hits} hits was older than a lifetime of {ttl_s:g} s, and the entry was replaced {replaced} times"
+        )
+        return acquitted(reason, expected=0, observed=0, unit="outlived hits", samples=hits)
 
     return check
 
@@ -127,7 +167,7 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
                     continue
                 shown = _shown_before(read, reads, drop)
                 begun = _fetch_begun(read, history, latency)
-                old = shown is not None or (begun is not None and begun < drop.invoked_at - _LATE_S)
+                old = shown is not None or (begun is not None and begun < drop.invoked_at - LATE_S)
                 judged += old or _would_show(read, reads, drop, history, latency)
                 if old:
                     stale.append((drop, read, shown))
@@ -213,49 +253,6 @@ def same_subject_same_entry(*, phase: str) -> Checker:
     return check
 
 
-def outcome_is_told(*, phase: str | None = None, kinds: Sequence[str] = ("tokens.read", "portfolios.read")) -> Checker:
-    """CACHE-7: every answer that a cache may serve says how it was served, in one of the five words."""
-
-    def check(history: History) -> Finding:
-        answers = [read for read in select(history, *kinds, phase=phase) if read.outcome is Outcome.OK]
-        if not answers:
-            return nothing_to_judge(history, phase, "answered read", expected=0)
-        if reason := untold(history, "outcome"):
-            return undecided(reason, expected=0, unit="answers", samples=len(answers))
-        silent = [read for read in answers if read.got.get("x_cache") not in OUTCOMES]
-        if silent:
-            said: Figure = silent[0].got.get("x_cache")
-            reason = f"{told(silent[0])} and said {said!r} about the cache, where one of {', '.join(OUTCOMES)} is due"
-            return convicted(reason, silent[:1], expected=0, observed=len(silent), unit="answers", samples=len(answers))
-        words = ", ".join(sorted({str(read.got["x_cache"]) for read in answers}))
-        reason = f"each of {len(answers)} answers said how it was served ({words})"
-        return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(answers))
-
-    return check
-
-
-def outage_is_no_miss(*, phase: str) -> Checker:
-    """CACHE-7: while the store is away an answer says `bypass` (or `stale`), never `miss`: nobody looked."""
-
-    def check(history: History) -> Finding:
-        answers = [read for read in select(history, "tokens.read", phase=phase) if read.outcome is Outcome.OK]
-        if not answers:
-            return nothing_to_judge(history, phase, "answered read during the outage", expected=0)
-        if unsaid := untold(history, "outcome"):
-            return undecided(unsaid, expected=0, unit="answers", samples=len(answers))
-        wrong = [read for read in answers if read.got.get("x_cache") not in {"bypass", "stale", "negative"}]
-        if wrong:
-            reason = (
-                f"{told(wrong[0])} and said {wrong[0].got.get('x_cache')!r} while the store was away; the usual "
-                "cause is an error of the store that is taken for an empty cache, which sends every request upstream"
-            )
-            return convicted(reason, wrong[:1], expected=0, observed=len(wrong), unit="answers", samples=len(answers))
-        reason = f"each of {len(answers)} answers during the outage said that the cache was bypassed"
-        return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(answers))
-
-    return check
-
-
 def _by_subject(reads: Sequence[Operation]) -> dict[tuple[str, str], list[Operation]]:
     """Reads of the same thing: the list's `subject` (else its ids) for everybody, a portfolio's for its owner."""
     groups: dict[tuple[str, str], list[Operation]] = defaultdict(list)
@@ -301,7 +298,7 @@ def _would_show(read: Operation, reads: Sequence[Operation], drop: Operation, hi
     same = [other for other in reads if other.sent.get("ids") == read.sent.get("ids")]
     if any(other.completed_at < drop.invoked_at - CLOCK_SLACK_S for other in same):
         return True
-    before = drop.invoked_at - _LATE_S
+    before = drop.invoked_at - LATE_S
     under_way = [other for other in same if other.invoked_at < before and other.completed_at > drop.invoked_at]
     begun = [moment for other in under_way if (moment := _fetch_begun(other, history, latency)) is not None]
     return bool(begun) and (latency > 0 or min(begun) < before)

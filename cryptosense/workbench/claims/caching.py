@@ -1,5 +1,7 @@
 """Checkers of what a cache does in trouble: an invalidation during a fetch, and an upstream that fails."""
 
+from collections.abc import Sequence
+
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.counts import increase, phases
 from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, told
@@ -60,7 +62,9 @@ def _round(history: History, phase: str) -> tuple[Operation, Operation] | None:
 def last_good_value_served(*, phase: str) -> Checker:
     """Checks that every read of a list that had been fetched before is answered while the upstream fails.
 
-    An answer from after the value's freshness has to say so (`stale`); without such a one nothing was shown.
+    Each answer has to be one and the same value (`version`), and the one from before where that is known. An answer
+    from after the value's freshness has to say so (`stale`); without such a one nothing was shown, and one that calls
+    itself fetched (`miss`, `bypass`) from an upstream that fails is no such value.
     """
 
     def check(history: History) -> Finding:
@@ -78,6 +82,16 @@ def last_good_value_served(*, phase: str) -> Checker:
                 unit="failed reads",
                 samples=len(reads),
             )
+        if wrong := _not_the_last_good_value(history, reads):
+            return convicted(
+                f"{told(wrong[-1])} and brought another value than the last good one, or called it "
+                f"{wrong[-1].got.get('x_cache')!r}, while the upstream failed",
+                wrong,
+                expected=0,
+                observed=1,
+                unit="other values",
+                samples=len(reads),
+            )
         stale = sum(read.got.get("x_cache") == "stale" for read in reads)
         if not stale:
             return undecided("no answer was marked stale, so none shows the outage", expected=0, samples=len(reads))
@@ -87,8 +101,24 @@ def last_good_value_served(*, phase: str) -> Checker:
     return check
 
 
+def _not_the_last_good_value(history: History, reads: Sequence[Operation]) -> list[Operation]:
+    """The first answer that differs from the last one before the outage, or from the outage's first, with that one."""
+    same = [op for op in history.operations("tokens.read") if op.sent.get("ids") == reads[0].sent.get("ids")]
+    before = [op for op in same if op.completed_at <= reads[0].invoked_at and op.status == 200]
+    good = [*before[-1:], *reads][0]
+    for read in reads:
+        other = read.got.get("version") != good.got.get("version")
+        if other or read.got.get("x_cache") in {"miss", "bypass"}:
+            return [good, read] if read.id != good.id else [read]
+    return []
+
+
 def failing_upstream_spared(*, phase: str, reads_per_call: float, counter: str = "upstream.calls") -> Checker:
-    """Checks that a failing upstream is asked at most once for so many reads: failures are remembered for a while."""
+    """Checks that a failing upstream is asked at most once for so many reads: failures are remembered for a while.
+
+    An upstream that was never asked was spared by nobody's memory, and reads that were answered did not meet a failing
+    one: neither shows anything.
+    """
 
     def check(history: History) -> Finding:
         reads, spans = history.operations("tokens.read", phase=phase), phases(history, phase)
@@ -98,7 +128,15 @@ def failing_upstream_spared(*, phase: str, reads_per_call: float, counter: str =
         calls = increase(history, counter, spans[0])
         if calls is None:
             return undecided("upstream calls cannot be counted here", expected=expected, samples=len(reads))
-        per_call = len(reads) / calls if calls else float(len(reads))
+        failed = sum(read.status is not None and read.status >= 500 for read in reads)
+        if calls < 1 or not failed:
+            return undecided(
+                f"{failed} of {len(reads)} reads failed and the upstream counted {calls:.0f} calls, so a failure that "
+                "could be remembered was not seen",
+                expected=expected,
+                samples=len(reads),
+            )
+        per_call = len(reads) / calls
         return Finding(
             Verdict.HOLDS if per_call >= reads_per_call else Verdict.VIOLATED,
             expected,

@@ -4,10 +4,12 @@ The run records `capacity.bytes` and `capacity.commands` (both for one identity)
 share of the identities), labelled with `what` is kept, the `store` kind and the number of `identities`.
 """
 
-from cryptosense.workbench.claims.claim import Checker, Finding
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.reading import nothing_to_judge
 from cryptosense.workbench.history import History
 from cryptosense.workbench.verdicts import Verdict
+
+_ROUNDING = 0.001
 
 PHASE = "capacity"
 """What a run that measured nothing gives its reason under."""
@@ -17,6 +19,12 @@ def by_identities(history: History, name: str, *, what: str, store: str) -> dict
     """The figure at each number of identities, the last reading of each, from few to many."""
     readings = history.observations(name, what=what, store=store)
     return dict(sorted((int(reading.labels["identities"]), reading.value) for reading in readings))
+
+
+def _free(what: str, *, expected: float) -> Finding:
+    return undecided(
+        f"{what} was read as costing nothing, so nothing was put in or nothing was read", expected=expected
+    )
 
 
 def stays_level(name: str, *, what: str, store: str, factor: float, unit: str) -> Checker:
@@ -30,7 +38,9 @@ def stays_level(name: str, *, what: str, store: str, factor: float, unit: str) -
         if len(costs) < 2:
             return nothing_to_judge(history, PHASE, f"{name} of {what} at two numbers of identities", expected=factor)
         lowest = min(costs.values())
-        ratio = max(costs.values()) / lowest if lowest > 0 else float("inf")
+        if lowest <= 0:
+            return _free(what, expected=factor)
+        ratio = max(costs.values()) / lowest
         series = ", ".join(f"{cost:.4g} at {number:,}" for number, cost in costs.items())
         return Finding(
             Verdict.HOLDS if ratio <= factor else Verdict.VIOLATED,
@@ -52,6 +62,8 @@ def within(name: str, *, what: str, store: str, bound: float, unit: str) -> Chec
         if not costs:
             return nothing_to_judge(history, PHASE, f"{name} of {what}", expected=bound)
         number, cost = list(costs.items())[-1]
+        if cost <= 0:
+            return _free(what, expected=bound)
         return Finding(
             Verdict.HOLDS if cost <= bound else Verdict.VIOLATED,
             f"at most {bound:g}",
@@ -75,6 +87,8 @@ def no_dearer(name: str, *, what: str, than: tuple[str, str], store: str, factor
         if not shared:
             return nothing_to_judge(history, PHASE, f"{name} of {what} beside {other_what}", expected=factor)
         number = shared[-1]
+        if costs[number] <= 0:
+            return _free(what, expected=factor)
         ratio = costs[number] / others[number]
         return Finding(
             Verdict.HOLDS if ratio <= factor else Verdict.VIOLATED,
@@ -97,6 +111,8 @@ def spread_evenly(*, what: str, store: str, factor: float) -> Checker:
             return nothing_to_judge(history, PHASE, f"share of the shards in {what}", expected=factor)
         number = max(int(reading.labels["identities"]) for reading in readings)
         shares = [reading.value for reading in readings if int(reading.labels["identities"]) == number]
+        if len(shares) < 2 or abs(sum(shares) - 1) > _ROUNDING:
+            return undecided(f"{len(shares)} shards tell of {sum(shares):.0%} of the identities", expected=factor)
         highest = max(shares) * len(shares)
         listed = ", ".join(f"{share:.1%}" for share in sorted(shares))
         return Finding(

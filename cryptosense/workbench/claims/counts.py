@@ -10,7 +10,7 @@ from math import floor
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.latency import served
-from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, told
+from cryptosense.workbench.claims.reading import acquitted, convicted, declared, nothing_to_judge, told
 from cryptosense.workbench.history import History, Observation, Operation, Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
@@ -66,6 +66,7 @@ def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.call
         if not known:
             return _by_versions(asked, samples)
         worst = max(known, key=lambda name: known[name])
+        apart = [name for name, operations in asked.items() if most_at_once(operations) < 2]
         if known[worst] > 1:
             return convicted(
                 f"{len(asked[worst])} callers who missed one key together cost {known[worst]:.0f} upstream calls: "
@@ -76,6 +77,8 @@ def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.call
                 unit="upstream calls per expiry",
                 samples=samples,
             )
+        if apart:
+            return undecided(f"in {', '.join(apart)} no two callers asked at the same time, so none waited", expected=1)
         unfetched = [name for name, calls in known.items() if calls < 1]
         if unfetched:
             return undecided(f"nothing was fetched in {', '.join(unfetched)}: its key was not cold", expected=1)
@@ -88,6 +91,14 @@ def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.call
         )
 
     return check
+
+
+def most_at_once(operations: Sequence[Operation]) -> int:
+    """The most of the operations that were under way at one moment."""
+    return max(
+        (sum(other.invoked_at <= op.invoked_at < other.completed_at for other in operations) for op in operations),
+        default=0,
+    )
 
 
 def _refused(history: History, kind: str, rounds: Sequence[Span]) -> list[Operation]:
@@ -121,10 +132,12 @@ def upstream_rate(kind: str, *, phase: str, ttl_s: float, counter: str = "upstre
     """Checks that polling one list costs one upstream call per lifetime: the plan's two a minute at 30 s.
 
     Time may be compressed: with `ttl_s` below 30 the figure is reckoned per 30 s of the plan's time. The first call
-    fills the cache; the rest are refreshes, at most one per whole lifetime.
+    fills the cache; the rest are refreshes, at most one per whole lifetime. A lifetime that the deployment declares
+    goes before `ttl_s`.
     """
 
     def check(history: History) -> Finding:
+        lifetime = declared(history, "cache.ttl_s", phase=phase) or ttl_s
         asked = served(history, kind, phase)
         spans = phases(history, phase)
         if not asked or not spans:
@@ -134,14 +147,16 @@ def upstream_rate(kind: str, *, phase: str, ttl_s: float, counter: str = "upstre
             return undecided("upstream calls cannot be counted here", expected="at most 2", samples=len(asked))
         if calls < 1:
             return undecided(_UNFETCHED, expected="at most 2", samples=len(asked))
-        lifetimes = (asked[-1].completed_at - asked[0].invoked_at) / ttl_s
+        lifetimes = (asked[-1].completed_at - asked[0].invoked_at) / lifetime
         if lifetimes < 2:
             return undecided(f"polled for {lifetimes:.1f} lifetimes only; two are needed", expected="at most 2")
         per_minute = 60 / PLAN_TTL_S / lifetimes
         refreshes, polls = max(0.0, calls - 1) * per_minute, len(asked) * per_minute
         instances = len({operation.instance for operation in asked})
         figures = f"{polls:.0f} reads a minute on {instances} instances cost {refreshes:.1f} refreshes a minute"
-        figures += "" if ttl_s == PLAN_TTL_S else f" (time runs {PLAN_TTL_S / ttl_s:.3g} times as fast as in the plan)"
+        figures += (
+            "" if lifetime == PLAN_TTL_S else f" (time runs {PLAN_TTL_S / lifetime:.3g} times as fast as in the plan)"
+        )
         kept = calls <= floor(lifetimes) + 1
         if kept and polls < 5 * refreshes:
             return undecided(f"{figures}: too few reads to show a cache", expected="at most 2", samples=len(asked))
@@ -185,6 +200,12 @@ def queries_saved(
             return undecided("database queries cannot be counted here", expected=at_least, samples=len(reads))
         if not changes:
             return undecided("no write was served, and only reading is no such workload", expected=at_least)
+        if spent < len(changes):
+            return undecided(
+                f"{len(changes)} writes were served and {spent:.0f} queries counted: the count does not move",
+                expected=at_least,
+                samples=len(reads) + len(changes),
+            )
         uncached = len(reads) * per_read + len(changes) * per_write
         if uncached <= 0:
             return undecided("an uncached read cost no query, so there is nothing to save", expected=at_least)

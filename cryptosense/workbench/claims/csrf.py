@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.counts import most_at_once
 from cryptosense.workbench.claims.csrf_model import CsrfRules, Guard, csrf_model, guard_of, without_answer
 from cryptosense.workbench.claims.linearizable import Answer, search, shortest_illegal_prefix
 from cryptosense.workbench.claims.reading import (
@@ -50,10 +51,18 @@ def compare_and_rotate(
             )
         if unclear:
             return undecided(f"{unclear} sessions have more orders than the search may try", expected=0)
+        if not any(_rotates(operation) for operation in operations):
+            return undecided("no request with a token passed the guard, so nothing was rotated", expected=0)
         reason = "every session's answers fit one token that is compared and rotated in one step"
         return acquitted(reason, expected=0, observed=0, unit="sessions", samples=len(operations))
 
     return check
+
+
+def _rotates(operation: Operation) -> bool:
+    """Whether it presented a token and passed the guard for certain."""
+    changes = operation.kind != "csrf.fetch" and operation.sent.get("token") is not None
+    return changes and guard_of(operation) is Guard.ACCEPTED
 
 
 def accepted_once(*, phase: str | None = None, actor: str | None = None) -> Checker:
@@ -102,6 +111,8 @@ def accepted_once(*, phase: str | None = None, actor: str | None = None) -> Chec
             return undecided(
                 "the one accepted request may be among those without an answer", expected=1, samples=samples
             )
+        if all(most_at_once(posts) < 2 for posts in contested.values()):
+            return undecided("no token was in two requests at the same time", expected=1, samples=samples)
         reason = f"{len(contested)} tokens were each sent several times at once, and each was accepted once"
         return acquitted(reason, expected=1, observed=1, unit="accepted per token", samples=samples)
 
@@ -172,8 +183,11 @@ def refusals(posts: Sequence[Operation]) -> Counter[str]:
     return Counter(guard_of(post).value for post in posts if guard_of(post) in {Guard.ACCEPTED, Guard.REFUSED})
 
 
-def successor_delivered(*, phase: str | None = None, actor: str | None = None) -> Checker:
-    """CSRF-1, CSRF-4: whatever passes the guard brings the token to use next, whatever its status."""
+def successor_delivered(*, phase: str | None = None, actor: str | None = None, failing_too: bool = False) -> Checker:
+    """CSRF-1, CSRF-4: whatever passes the guard brings the token to use next, whatever its status.
+
+    With `failing_too` it holds only where some of what passed ended in a 4xx.
+    """
 
     def check(history: History) -> Finding:
         passed = [
@@ -193,7 +207,10 @@ def successor_delivered(*, phase: str | None = None, actor: str | None = None) -
             return convicted(
                 reason, without[:1], expected=0, observed=len(without), unit="answers", samples=len(passed)
             )
-        reason = f"each of {len(passed)} accepted requests brought its successor"
+        failing = sum(post.status is not None and post.status >= 400 for post in passed)
+        if failing_too and not failing:
+            return undecided("no request passed the guard and then failed", expected=0, samples=len(passed))
+        reason = f"each of {len(passed)} accepted requests brought its successor, {failing} that ended in a 4xx too"
         return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(passed))
 
     return check

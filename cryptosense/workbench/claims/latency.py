@@ -18,6 +18,9 @@ from cryptosense.workbench.verdicts import Verdict
 GROSS = 3.0
 """So many times beyond its bound a timing convicts on a busy machine too."""
 
+_SERVED_SHARE = 0.95
+"""Below this share of good answers the rest's times are those of a few lucky ones."""
+
 
 def served(history: History, kind: str, phase: str) -> list[Operation]:
     """The operations of that kind and phase that were answered with success."""
@@ -35,6 +38,8 @@ def times_faster(kind: str, *, slow: str, fast: str, q: float, at_least: float) 
         slower, faster = served(history, kind, slow), served(history, kind, fast)
         if not slower or not faster:
             return nothing_to_judge(history, slow if not slower else fast, f"answered {kind}", expected=at_least)
+        if failing := _mostly_unserved(history, kind, (slow, slower), (fast, faster)):
+            return undecided(failing, expected=at_least, unit="times")
         ratio = percentile_ratio(_latencies(slower), _latencies(faster), q)
         if ratio is None:
             return _too_few(min(len(slower), len(faster)), q, at_least, "times")
@@ -55,6 +60,8 @@ def percentile_within(kind: str, *, phase: str, q: float, bound_ms: float) -> Ch
         found = served(history, kind, phase)
         if not found:
             return nothing_to_judge(history, phase, f"answered {kind}", expected=bound_ms)
+        if failing := _mostly_unserved(history, kind, (phase, found)):
+            return undecided(failing, expected=bound_ms, unit="ms")
         estimate = percentile([1000 * latency for latency in _latencies(found)], q)
         if estimate is None:
             return _too_few(len(found), q, bound_ms, "ms")
@@ -63,6 +70,15 @@ def percentile_within(kind: str, *, phase: str, q: float, bound_ms: float) -> Ch
         return _doubted(finding, history, found, gross=estimate.low > GROSS * bound_ms)
 
     return check
+
+
+def _mostly_unserved(history: History, kind: str, *phases: tuple[str, Sequence[Operation]]) -> str | None:
+    """Why the times of those that were served tell nothing: too many others were not."""
+    for phase, good in phases:
+        asked = history.operations(kind, phase=phase)
+        if len(good) < _SERVED_SHARE * len(asked):
+            return f"in phase '{phase}' {len(asked) - len(good)} of {len(asked)} requests got no good answer"
+    return None
 
 
 def _compared(estimate: Estimate, figures: str, *, bound: float, more_is_better: bool, unit: str) -> Finding:

@@ -60,10 +60,11 @@ def obedient_clients_admitted(policy: str, *, phase: str | None = None) -> Check
 
 
 def retry_after_is_truthful(policy: str, *, phase: str | None = None, limit: Limit | None = None) -> Checker:
-    """RATE-3: `Retry-After` is the time until the next slot frees, in whole seconds rounded up, never more.
+    """RATE-3: `Retry-After` is the time until the next slot frees, in whole seconds rounded up, no more and no less.
 
-    The slot that frees next is that of the oldest admission in the window. Convicts where the time said is longer than
-    the longest that any placement of the admissions explains, or missing, or no whole number of at least 1.
+    The slot that frees next is that of the oldest admission in the window. Convicts where the time said is longer or
+    shorter than any placement of the admissions explains, or missing, or no whole number of at least 1. A denial that
+    came without the limit's worth of admissions before it has no such time, and is not judged here.
     """
 
     def check(history: History) -> Finding:
@@ -76,19 +77,18 @@ def retry_after_is_truthful(policy: str, *, phase: str | None = None, limit: Lim
         for operations in found.budgets.values():
             counted = [item for item in operations if admitted(item) or may_be_applied(item)]
             for denial in filter(denied, operations):
-                judged += 1
-                said = denial.got.get("retry_after")
-                if not isinstance(said, int) or said < 1:
-                    wrong.append((float("inf"), denial, f"said {said!r}, which is no time to wait"))
-                    continue
                 longest = _longest_wait(denial, counted, found.limit)
-                if longest is not None and said > longest:
-                    wrong.append((said - longest, denial, f"said {said} s although at most {longest} s were left"))
+                shortest = _shortest_wait(denial, operations, found.limit)
+                judged += longest is not None
+                if untruth := _untruth(denial.got.get("retry_after"), shortest, longest):
+                    wrong.append((untruth[0], denial, untruth[1]))
+        judged = max(judged, len(wrong))
         if not judged:
-            return undecided("nothing was denied", expected=0)
+            return undecided("nothing was denied with the window full", expected=0)
         if wrong:
             _, denial, what = max(wrong, key=lambda item: item[0])
-            reason = f"{told(denial)} and {what}; the usual cause is that the whole window is sent as the time to wait"
+            cause = "the whole window, or no time at all, is sent as the time to wait"
+            reason = f"{told(denial)} and {what}; the usual cause is that {cause}"
             return convicted(
                 reason, [denial], expected=0, observed=len(wrong), unit="untruthful denials", samples=judged
             )
@@ -102,10 +102,10 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
     """Every limited answer carries the limit, what remains, when quota next increases, and the IETF fields beside.
 
     `X-RateLimit-Limit` must be the declared limit; `Remaining` a number from 0 to limit - 1 on what passed and 0 on a
-    denial, and no more than what the certainly earlier admissions in the window leave; the moment of `Reset` no
-    farther away than a window, and on a denial no other than `Retry-After` says. The IETF fields must name the same
-    quota, window, rest and moment. A header that the
-    deployment does not send by its own account is not asked for: the others can convict then, and not acquit.
+    denial, no more than what the certainly earlier admissions in the window leave, and no less than what is left after
+    everything that the client may have had counted; the moment of `Reset` no farther away than a window, and on a
+    denial no other than `Retry-After` says. The IETF fields must name the same quota, window, rest and moment. A header
+    that the deployment does not send by its own account is not asked for: the others can convict then, and not acquit.
     """
 
     def check(history: History) -> Finding:
@@ -114,11 +114,13 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
             return found
         unsent = {name: why for name in (*_HEADERS, *_IETF) if (why := untold(history, f"header {name}"))}
         judged, wrong = 0, list[tuple[Operation, str]]()
-        for operations in found.budgets.values():
+        for actor, operations in found.budgets.items():
+            everything = [item for item in history.operations() if item.actor == actor]
             for answer in operations:
                 if admitted(answer) or denied(answer):
                     judged += 1
                     fault = _fault_in(answer, operations, found.limit, history.started_at, unsent)
+                    fault = fault or _too_little_left(answer, everything, found.limit, unsent)
                     if fault:
                         wrong.append((answer, fault))
         if not judged:
@@ -154,6 +156,31 @@ def _longest_wait(denial: Operation, counted: Sequence[Operation], limit: Limit)
     return max(1, math.ceil(left + CLOCK_SLACK_S))
 
 
+def _untruth(said: object, shortest: float, longest: int | None) -> tuple[float, str] | None:
+    """By how many seconds the time said is wrong, and how; `longest` is None where no denial was due."""
+    if not isinstance(said, int) or said < 1:
+        return float("inf"), f"said {said!r}, which is no time to wait"
+    if longest is not None and said > longest:
+        return said - longest, f"said {said} s although at most {longest} s were left"
+    if said < shortest - CLOCK_SLACK_S:
+        return shortest - said, f"said {said} s although {shortest:.2f} s were left"
+    return None
+
+
+def _shortest_wait(denial: Operation, operations: Sequence[Operation], limit: Limit) -> float:
+    """The least seconds that can be left until the window has room; 0 where it may have some at once.
+
+    Admissions that were answered before the denial was asked are in its window for certain; more than these only make
+    the wait longer.
+    """
+    earliest = sorted(
+        item.invoked_at for item in operations if admitted(item) and item.completed_at <= denial.invoked_at
+    )
+    if len(earliest) < limit.limit:
+        return 0.0
+    return max(0.0, earliest[-limit.limit] + limit.window_s - denial.completed_at)
+
+
 def _fault_in(
     answer: Operation,
     operations: Sequence[Operation],
@@ -182,6 +209,25 @@ def _fault_in(
     if whole and (ietf_fault := _ietf_fault(answer, limit)):
         return ietf_fault
     return _other_moment(answer, started_at, sent) if "reset" in sent else None
+
+
+def _too_little_left(
+    answer: Operation, everything: Sequence[Operation], limit: Limit, unsent: Collection[str]
+) -> str | None:
+    """A rest that is smaller than what all of the client's requests, of whatever kind, can have left."""
+    rest = answer.got.get("remaining")
+    if "remaining" in unsent or denied(answer) or not isinstance(rest, int):
+        return None
+    began = answer.invoked_at - limit.window_s - CLOCK_SLACK_S
+    counted = sum(
+        not denied(item)
+        and item.id != answer.id
+        and item.invoked_at <= answer.completed_at
+        and (may_be_applied(item) or item.completed_at >= began)
+        for item in everything
+    )
+    least = limit.limit - 1 - counted
+    return f"X-RateLimit-Remaining is {rest} where at least {least} are left" if rest < least else None
 
 
 def _surely_before(answer: Operation, operations: Sequence[Operation], window_s: float) -> int:

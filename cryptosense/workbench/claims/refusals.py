@@ -21,6 +21,7 @@ DECLARED_CODES: Mapping[int, frozenset[str]] = {
 }
 """The contract's codes by status; 405 is the framework's own and may come without one."""
 
+_BESIDE_S = 0.3
 _HEALTH = ("health.read", "ready.read", "live.read")
 
 
@@ -32,7 +33,7 @@ def refusals_are_honest(
     def check(history: History) -> Finding:
         without = untold(history, "codes")
         fault = partial(_dishonest, codes=without is None, waits=untold(history, "header retry_after") is None)
-        found = _none_wrong("dishonest answers", fault, kinds, phase)(history)
+        found = _none_wrong("dishonest answers", fault, kinds, phase, judged=_refusal)(history)
         if without is None or found.verdict is not Verdict.HOLDS:
             return found
         return undecided(f"{without}; nothing else was wrong", expected=0, unit=found.unit, samples=found.samples)
@@ -41,7 +42,7 @@ def refusals_are_honest(
 
 
 def no_server_error(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
-    """No 5xx but an honest 503: a declared code and `Retry-After`. Health routes are left out."""
+    """No 5xx but an honest 503 (a declared code and `Retry-After`) among all answers. Health routes are left out."""
 
     def check(history: History) -> Finding:
         codes, waits = untold(history, "codes") is None, untold(history, "header retry_after") is None
@@ -55,15 +56,39 @@ def no_server_error(*, phase: str | None = None, kinds: Sequence[str] = ()) -> C
     return check
 
 
-def no_refusal_for_the_flip(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
-    """STAGE-1: no request fails with a 5xx of any kind or without an answer while the phase lasts."""
+def no_refusal_for_the_flip(
+    *, phase: str | None = None, kinds: Sequence[str] = (), flips: Sequence[str] = ()
+) -> Checker:
+    """STAGE-1: no request fails with a 5xx of any kind or without an answer while the phase lasts.
+
+    It holds only where something was under way around each of the `flips` (spans `flip NAME`).
+    """
 
     def fault(operation: Operation) -> str | None:
         if operation.status is None:
             return "got no answer"
         return "failed" if operation.status >= 500 else None
 
-    return _none_wrong("failed requests", fault, kinds, phase)
+    none_failed = _none_wrong("failed requests", fault, kinds, phase)
+
+    def check(history: History) -> Finding:
+        found = none_failed(history)
+        quiet = [name for name in flips if not _under_way(history, f"flip {name}", phase)]
+        if found.verdict is not Verdict.HOLDS or not quiet:
+            return found
+        return undecided(f"nothing was asked around {len(quiet)} of {len(flips)} flips", samples=found.samples)
+
+    return check
+
+
+def _under_way(history: History, span_name: str, phase: str | None) -> bool:
+    """Whether a request of the phase was under way in the span or a moment beside it."""
+    return any(
+        operation.completed_at >= span.started_at - _BESIDE_S and operation.invoked_at <= span.ended_at + _BESIDE_S
+        for span in history.spans()
+        if span.name == span_name
+        for operation in history.operations(phase=phase)
+    )
 
 
 def health_tells_the_truth(*, phase: str | None = None) -> Checker:
@@ -112,24 +137,37 @@ def answered_with(
     why_wrong: str,
     codes: Collection[str] = (),
     unanswered: bool = False,
+    silent: Collection[int] = (),
 ) -> Checker:
     """Every operation of the selection was answered with one of the statuses (and, of refusals, one of the codes).
 
-    With `unanswered` a request without an answer is no fault, and not judged. Where a deployment's refusals bear no
-    codes the status alone is judged.
+    With `unanswered` a request without an answer is no fault, and not judged. Neither is one with a `silent` status,
+    which says nothing of what is claimed (a limiter's 429). Where a deployment's refusals bear no codes the status
+    alone is judged.
     """
 
     def fault(operation: Operation, *, named: Collection[str]) -> str | None:
         if operation.status is None:
             return None if unanswered else "got no answer"
+        if operation.status in silent:
+            return None
         wrong_code = named and operation.status >= 400 and operation.got.get("code") not in named
         return why_wrong if operation.status not in allowed or wrong_code else None
 
     def check(history: History) -> Finding:
         named = codes if untold(history, "codes") is None else ()
-        return _none_wrong("wrong answers", partial(fault, named=named), kinds, phase, actor)(history)
+        speaks = partial(_speaks, silent=silent)
+        return _none_wrong("wrong answers", partial(fault, named=named), kinds, phase, actor, judged=speaks)(history)
 
     return check
+
+
+def _speaks(operation: Operation, *, silent: Collection[int]) -> bool:
+    return operation.status not in silent
+
+
+def _refusal(operation: Operation) -> bool:
+    return operation.status is not None and operation.status >= 400
 
 
 def _said_down(operation: Operation) -> list[str]:
@@ -169,10 +207,16 @@ def _none_wrong(
     kinds: Sequence[str],
     phase: str | None,
     actor: str | None = None,
+    *,
+    judged: Callable[[Operation], bool] = lambda _: True,
 ) -> Checker:
     def check(history: History) -> Finding:
         found = select(history, *kinds, phase=phase, actor=actor) if kinds else _all_but_health(history, phase, actor)
-        answered = [operation for operation in found if operation.status is not None or fault(operation) is not None]
+        answered = [
+            operation
+            for operation in found
+            if fault(operation) is not None or (operation.status is not None and judged(operation))
+        ]
         if not answered:
             return nothing_to_judge(history, phase, "answer", expected=0)
         wrong = [(operation, what) for operation in answered if (what := fault(operation)) is not None]

@@ -4,12 +4,18 @@ Operations: `auth.register`, `auth.login`, `auth.refresh`, `auth.logout`, `auth.
 else that carries a bearer; the actor is the session. `sent.dead` marks what is asked with credentials that were ended.
 """
 
-from cryptosense.workbench.claims.claim import Checker, Finding
+from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.reading import acquitted, by_actor, convicted, nothing_to_judge, select, told
 from cryptosense.workbench.history import History, Operation, Outcome
 
 _OPENING = {"auth.register", "auth.login", "auth.refresh"}
 _CARRYING = ("session.use", "csrf", "portfolios", "limit.probe", "auth.logout")
+
+
+def _tells_of_session(operation: Operation) -> bool:
+    """Whether the answer says if the session is known: a limiter, a size bound or a failure speaks before that."""
+    status = operation.status
+    return status is not None and status < 500 and status not in {413, 429}
 
 
 def sessions_live_on(*, phase: str | None = None, actor: str | None = None, used_in: str | None = None) -> Checker:
@@ -29,8 +35,8 @@ def sessions_live_on(*, phase: str | None = None, actor: str | None = None, used
             for use in asked:
                 alive = opened.completed_at <= use.invoked_at and (ended is None or use.completed_at < ended.invoked_at)
                 asked_there = used_in is None or use.phase == used_in
-                answered = use.status is not None and not use.sent.get("dead")
-                if alive and asked_there and answered and use.kind not in _OPENING:
+                judgeable = _tells_of_session(use) and not use.sent.get("dead")
+                if alive and asked_there and judgeable and use.kind not in _OPENING:
                     judged += 1
                     if use.status == 401:
                         lost.append((opened, use))
@@ -55,16 +61,16 @@ def logout_ends_the_session(*, phase: str | None = None, actor: str | None = Non
     """AUTH-1: after an answered logout its bearer, refresh token and CSRF token are refused on every instance."""
 
     def check(history: History) -> Finding:
-        judged, alive = 0, list[tuple[Operation, Operation]]()
+        judged, alive, kinds = 0, list[tuple[Operation, Operation]](), set[str]()
         everything = select(history, *_OPENING, *_CARRYING, phase=phase, actor=actor)
         for asked in by_actor(everything).values():
             ended = next((item for item in asked if item.kind == "auth.logout" and item.outcome is Outcome.OK), None)
             if ended is None:
                 continue
             for use in asked:
-                told_by_limiter = use.status == 429  # which says nothing about the session
-                if use.invoked_at >= ended.completed_at and use.status and use.status < 500 and not told_by_limiter:
+                if use.invoked_at >= ended.completed_at and _tells_of_session(use):
                     judged += 1
+                    kinds.add(use.kind)
                     if use.status not in {401, 403}:
                         alive.append((ended, use))
         if not judged:
@@ -78,7 +84,9 @@ def logout_ends_the_session(*, phase: str | None = None, actor: str | None = Non
             return convicted(
                 reason, [ended, use], expected=0, observed=len(alive), unit="accepted after logout", samples=judged
             )
-        reason = f"all {judged} requests with ended credentials were refused, whichever instance answered"
+        if "session.use" not in kinds:
+            return undecided("what only the signed-in may have was not asked for with the ended bearer", samples=judged)
+        reason = f"all {judged} requests with ended credentials were refused ({', '.join(sorted(kinds))})"
         return acquitted(reason, expected=0, observed=0, unit="accepted after logout", samples=judged)
 
     return check
@@ -91,11 +99,13 @@ def refresh_is_used_once(*, phase: str | None = None, actor: str | None = None) 
         spent: dict[str, Operation] = {}
         judged, twice = 0, list[tuple[Operation, Operation]]()
         for use in select(history, "auth.refresh", phase=phase, actor=actor):
-            token = str(use.sent.get("refresh"))
+            token = use.sent.get("refresh")
+            if token is None:
+                continue
             before = spent.get(token)
             if use.outcome is Outcome.OK:
                 spent.setdefault(token, use)
-            if before is not None and use.invoked_at >= before.completed_at and use.status is not None:
+            if before is not None and use.invoked_at >= before.completed_at and _tells_of_session(use):
                 judged += 1
                 if use.outcome is Outcome.OK:
                     twice.append((before, use))

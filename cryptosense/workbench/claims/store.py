@@ -1,6 +1,6 @@
 """Claims about what lies in the store, and about replies that it gave and nobody got."""
 
-from cryptosense.workbench.claims.admissions import never_denied_with_room
+from cryptosense.workbench.claims.admissions import declared_limit, never_denied_with_room
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.reading import acquitted, admitted, convicted, denied, nothing_to_judge, select, told
 from cryptosense.workbench.history import History
@@ -84,6 +84,9 @@ def lost_replies_count_once(policy: str, *, phase: str) -> Checker:
         unclear = [probe for probe in probes if not admitted(probe)]
         if unclear:
             return undecided(f"{told(unclear[0])}, so the budget was not spent", expected=0, samples=len(probes))
+        limit = declared_limit(history, policy, phase)
+        if limit is None or len(probes) < limit.limit:
+            return undecided(f"only {len(probes)} were asked for, which is no whole budget", samples=len(probes))
         return acquitted(
             f"the whole budget was admitted, although {lost[-1].value:g} replies were lost",
             expected=0,

@@ -19,7 +19,10 @@ def walked_without_restart(flips: Sequence[str], *, phase: str) -> Checker:
         seconds = {reading.labels["flip"]: reading.value for reading in history.observations("flip.seconds")}
         if not seconds:
             return undecided(skip_reason(history, phase) or "no stage was switched", expected=len(flips), unit="flips")
-        restarts = [reading for reading in history.observations("flip.restarts") if reading.value]
+        told_restarts = history.observations("flip.restarts")
+        if {reading.labels["flip"] for reading in told_restarts} < set(seconds):
+            return undecided("whether a flip needed a restart was not looked at", expected=len(flips), unit="flips")
+        restarts = [reading for reading in told_restarts if reading.value]
         reached = [name for name in flips if name in seconds]
         unit, samples = "flips without a restart", len(seconds)
         if len(reached) < len(flips) or restarts:
@@ -79,10 +82,11 @@ def differences_are_counted(service: str, *, before: str, after: str) -> Checker
         )
         told_at_all = history.observations("state.differences", before=after)
         read_at_all = history.operations("metrics.read")
-        if not read_at_all or not select(history, "session.use", phase="one-sided"):
+        asked = [item for item in select(history, "session.use", phase="one-sided") if item.status is not None]
+        if not read_at_all or not asked:
             return undecided("nothing was asked that one side lacks", expected="at least 1")
         counted = last - first
-        unit, samples = f"differences of {service}", max(1, len(told_at_all))
+        unit, samples = f"differences of {service}", len(asked)
         if counted < 1:
             reason = "a session that only one side knows was asked for while both are compared, and nothing was counted"
             return convicted(reason, [], expected="at least 1", observed=counted, unit=unit, samples=samples)

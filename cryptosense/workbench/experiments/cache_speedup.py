@@ -5,16 +5,20 @@ full profile runs at the plan's own 30 s.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
+from cryptosense.workbench.claims.cache import hits_are_fresh
 from cryptosense.workbench.claims.caching import (
     failing_upstream_spared,
     fetched_again_after_invalidation,
     last_good_value_served,
 )
-from cryptosense.workbench.claims.claim import Claim, Judgement
+from cryptosense.workbench.claims.claim import Checker, Claim, Finding, Judgement
 from cryptosense.workbench.claims.counts import one_fetch_per_expiry, queries_saved, upstream_rate
 from cryptosense.workbench.claims.latency import percentile_within, times_faster
+from cryptosense.workbench.claims.outcomes import outcome_is_told
+from cryptosense.workbench.claims.reading import skip_reason
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import DeploymentPlan, UpstreamPlan
 from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab
@@ -22,6 +26,7 @@ from cryptosense.workbench.experiments.cache_charts import cache_charts
 from cryptosense.workbench.experiments.cache_phases import CachePhases, CacheSpeedupParameters, settings_of
 from cryptosense.workbench.history import History
 from cryptosense.workbench.readings import watched_machine
+from cryptosense.workbench.verdicts import Verdict
 
 
 class CacheSpeedup:
@@ -86,13 +91,28 @@ class CacheSpeedup:
             await CachePhases(parameters, lab, deployment, wire).everything()
 
     def claims(self, parameters: CacheSpeedupParameters) -> Sequence[Claim]:
-        return _claims(parameters)
+        return [
+            replace(claim, check=_and_why(claim.check, phase="cold")) if claim.id.startswith("hit-faster") else claim
+            for claim in _claims(parameters)
+        ]
 
     def charts(
         self, parameters: CacheSpeedupParameters, history: History, judgements: Sequence[Judgement]
     ) -> Sequence[Chart]:
         del judgements
         return cache_charts(parameters, history)
+
+
+def _and_why(check: Checker, *, phase: str) -> Checker:
+    """The checker; where it cannot tell, with what the run says of why so little was asked in the phase."""
+
+    def with_reason(history: History) -> Finding:
+        finding, why = check(history), skip_reason(history, phase)
+        if why is None or finding.verdict is not Verdict.UNDECIDED:
+            return finding
+        return replace(finding, reason=f"{finding.reason}; {why}")
+
+    return with_reason
 
 
 def _claims(given: CacheSpeedupParameters) -> Sequence[Claim]:
@@ -121,6 +141,18 @@ def _claims(given: CacheSpeedupParameters) -> Sequence[Claim]:
             "Polling a list costs CoinGecko at most 2 refreshes a minute, however many instances there are.",
             ("improvement:upstream-calls", "checklist:caching-2"),
             upstream_rate("tokens.read", phase="poll", ttl_s=given.ttl_s),
+        ),
+        Claim(
+            "hits-fresh",
+            "No answer from the cache is older than the list's lifetime.",
+            ("checklist:caching-2",),
+            hits_are_fresh(phase="poll", ttl_s=given.ttl_s),
+        ),
+        Claim(
+            "outcome-true",
+            "Every answer says how it was served, and the upstream's count bears it out.",
+            ("checklist:caching-5",),
+            outcome_is_told(kinds=("tokens.read", "portfolios.read")),
         ),
         Claim(
             "one-fetch-cold",

@@ -20,6 +20,8 @@ from cryptosense.workbench.experiments.capacity_parameters import (
 )
 from cryptosense.workbench.history import History
 
+_CAPACITY = "CAPACITY"
+"""What one user costs is this experiment's own question: no list of the plan asks it."""
 _LOG_BYTES = 2_100  # a client at 100 of 100, in the project's goals
 _COUNTER_BYTES = 160  # two numbers, or one, and the key that names the client
 
@@ -73,13 +75,13 @@ def _claims(given: CapacityParameters) -> Iterator[Claim]:
                 f"level-{what}-{store}",
                 f"On {store}, what {what} keeps for one user takes as many bytes at {steps[-1]:,} users as at "
                 f"{steps[0]:,}.",
-                ("RATE-4",) if what.startswith("limit") else ("improvement:memory",),
+                ("RATE-4",) if what.startswith("limit") else (_CAPACITY,),
                 stays_level("capacity.bytes", what=what, store=store, factor=1.1, unit="bytes"),
             )
         yield Claim(
             f"commands-{store}",
             f"On {store}, one user costs as many scripts at {steps[-1]:,} users as at {steps[0]:,}.",
-            ("improvement:memory",),
+            (_CAPACITY,),
             stays_level("capacity.commands", what="user", store=store, factor=1.1, unit="scripts"),
         )
     yield Claim(
@@ -112,13 +114,13 @@ def _claims(given: CapacityParameters) -> Iterator[Claim]:
         yield Claim(
             "shards-even",
             "No shard of the Cluster carries more than 1.15 times its share of the users' keys.",
-            ("improvement:instances",),
+            (_CAPACITY,),
             spread_evenly(what="user", store=MANY, factor=1.15),
         )
     yield Claim(
         "a-billion",
         f"{given.extrapolate_to:,} users fit a stated number of shards.",
-        ("improvement:instances",),
+        (_CAPACITY,),
         _reckoned(given),
         advisory="No machine like this one holds so many; the figure is reckoned from the largest step measured",
     )
@@ -146,7 +148,7 @@ def _controls(given: CapacityParameters) -> Iterator[Claim]:
         yield Claim(
             "one-tag-even",
             "Keys that share one hash tag spread evenly over the Cluster.",
-            ("improvement:instances",),
+            (_CAPACITY,),
             spread_evenly(what=ONE_TAG, store=MANY, factor=1.15),
             control=True,
         )

@@ -73,7 +73,7 @@ class Integration:
             ("CSRF-1", "csrf", ("csrf-successor", "csrf-follow")),
             ("CSRF-3", "csrf", ("csrf-devices", "csrf-tabs")),
             ("CSRF-4", "csrf", ("csrf-successor", "csrf-follow")),
-            ("CSRF-7", "csrf", ("csrf-fetch",)),
+            ("CSRF-7", "csrf", ("csrf-fetch", "csrf-fetch-limited")),
             ("AUTH-1", "csrf", ("session-logout",)),
             ("RATE-1", "limits", ("limit-user", "limit-address")),
             ("RATE-2", "limits", ("limit-overload", "limit-overload-room")),

@@ -6,15 +6,17 @@ from urllib.parse import quote
 
 from cryptosense.workbench.client import Caller, Gate
 from cryptosense.workbench.deployment import Capability
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_route
-from cryptosense.workbench.readings import counted_phase, upstream_calls
+from cryptosense.workbench.experiments.scenario import PORTFOLIOS, Scenario, Stage, needs_contract, needs_route
+from cryptosense.workbench.readings import Reading, counted_phase, upstream_calls
 from cryptosense.workbench.target import Route
 
 UPSTREAM_MS = (250, 300)
 """Latency of the simulated upstream: long enough to invalidate in the midst of a fetch."""
 
 _INVALIDATE = needs_route("invalidation", lambda stage: stage.wire.target.profile.cache.invalidate)
-_OURS = needs_route("portfolios by id", lambda stage: not stage.wire.target.foreign)
+_PORTFOLIOS = needs_contract("a portfolio by its id", *PORTFOLIOS)
+_SPELLINGS = needs_contract("which spellings of a list are the same", "cache.tokens")
+_INSIGHTS = needs_contract("where predictions and risks are", *PORTFOLIOS)
 _CROWD = 24
 
 
@@ -23,19 +25,19 @@ async def _stampede(stage: Stage, phase: str) -> None:
     reader = stage.guest(phase, "crowd")
     ids = _coins(stage)[0]
     urls = itertools.cycle(stage.urls)
-    readings = [upstream_calls(stage.lab.recorder, stage.deployment, (ids,))] if _counted(stage) else []
-    async with counted_phase(stage.lab.recorder, phase, *readings):
+    async with counted_phase(stage.lab.recorder, phase, *_calls(stage, ids)):
         await stage.wire.burst(_CROWD)
         gate = stage.wire.gate(_CROWD)
         await asyncio.gather(*(_read(reader, ids, next(urls), gate=gate) for _ in range(_CROWD)))
 
 
 async def _hits(stage: Stage, phase: str) -> None:
-    """One list, read on one instance and then on all."""
+    """One list, read on one instance and then on all, with what that costs upstream."""
     reader = stage.guest(phase, "reader")
     ids = _coins(stage)[1]
-    for url in (stage.urls[0], *stage.urls, *stage.urls):
-        await _read(reader, ids, url)
+    async with counted_phase(stage.lab.recorder, phase, *_calls(stage, ids)):
+        for url in (stage.urls[0], *stage.urls, *stage.urls):
+            await _read(reader, ids, url)
 
 
 async def _spellings(stage: Stage, phase: str) -> None:
@@ -121,18 +123,20 @@ def _ours(stage: Stage) -> bool:
     return not stage.wire.target.foreign
 
 
-def _counted(stage: Stage) -> bool:
-    return Capability.UPSTREAM_COUNT in stage.deployment.capabilities
+def _calls(stage: Stage, ids: str) -> list[Reading]:
+    """What reads the upstream's count of the list; nothing where it tells none."""
+    counted = Capability.UPSTREAM_COUNT in stage.deployment.capabilities
+    return [upstream_calls(stage.lab.recorder, stage.deployment, (ids,))] if counted else []
 
 
 CACHE_SCENARIOS = (
     Scenario("cache stampede", _stampede),
     Scenario("cache hits", _hits),
-    Scenario("cache spellings", _spellings, (_OURS,)),
+    Scenario("cache spellings", _spellings, (_SPELLINGS,)),
     Scenario("cache dropped", _dropped, (_INVALIDATE,)),
     Scenario("cache raced", _raced, (_INVALIDATE,)),
 )
 OTHER_READS = (
-    Scenario("portfolios", _portfolios, (_OURS,)),
-    Scenario("insights", _insights, (_OURS,)),
+    Scenario("portfolios", _portfolios, (_PORTFOLIOS,)),
+    Scenario("insights", _insights, (_INSIGHTS,)),
 )

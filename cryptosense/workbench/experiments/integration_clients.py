@@ -1,5 +1,6 @@
 """What the store itself tells of its clients after the stories: their driver, their connections, their keys."""
 
+from collections import Counter
 from typing import Any
 
 import redis.asyncio
@@ -25,13 +26,15 @@ async def _clients(stage: Stage, phase: str) -> None:
             if connection.get("name") != _OURS:
                 library = connection.get("lib-name") or "none"
                 libraries[library] = libraries.get(library, 0) + 1
-        spaces = {key.partition(":")[0] async for key in client.scan_iter(count=1_000)}
+        spaces = Counter([key.partition(":")[0] async for key in client.scan_iter(count=1_000)])
         figures = await client.info("commandstats")
+        accepted = (await client.info("stats"))["total_connections_received"]
     for library, count in libraries.items():
         recorder.observe("store.connections", count, library=library, phase=phase)
     recorder.observe("store.instances", len(stage.urls), phase=phase)
-    for space in spaces:
-        recorder.observe("store.keyspace", 1, space=space, phase=phase)
+    recorder.observe("store.accepted", accepted, phase=phase)
+    for space, keys in spaces.items():
+        recorder.observe("store.keyspace", keys, space=space, phase=phase)
     flushes = sum(_calls(figures.get(f"cmdstat_{command}")) for command in _FLUSHES)
     recorder.observe("store.flushes", flushes, phase=phase)
 

@@ -10,6 +10,7 @@ from cryptosense.workbench.experiments.scenario import (
     keeps_to_contract,
     needs_contract,
     needs_grace,
+    needs_limit,
     needs_route,
 )
 from cryptosense.workbench.target import Route
@@ -27,6 +28,7 @@ _CHANGING = (
 )
 """Every route that changes something for the signed-in, beside the one that is asked all the time."""
 _CROWD = 20
+_FETCH_LIMITED = needs_contract("that asking for the token counts against the limit api", "csrf.fetch")
 _TRADED_ONCE = needs_contract("that a refresh token is good once", "auth.refresh")
 _ROUTES = ("csrf.fetch", *PORTFOLIOS, "cache.invalidate", "auth.logout")
 """Where these stand as in the wire contract, its other changing routes are where it says."""
@@ -89,6 +91,18 @@ async def _fetch(stage: Stage, phase: str) -> None:
     client = await stage.account(phase, "s0")
     for url in stage.urls * 2:
         await client.fetch_csrf(instance=url)
+
+
+async def _fetch_too_often(stage: Stage, phase: str) -> None:
+    """The token asked for more often than the limit allows, on all instances."""
+    client, limit = await stage.account(phase, "s0"), stage.limit("api")
+    urls, gate = itertools.cycle(stage.urls), asyncio.Semaphore(_CROWD)
+
+    async def one(url: str) -> None:
+        async with gate:
+            await client.fetch_csrf(instance=url)
+
+    await asyncio.gather(*(one(next(urls)) for _ in range(limit.max + 5)))
 
 
 async def _without(stage: Stage, phase: str) -> None:
@@ -155,6 +169,7 @@ CSRF_SCENARIOS = (
     Scenario("csrf tabs", _tabs, (needs_grace,)),
     Scenario("csrf replay", _replay),
     Scenario("csrf fetch", _fetch),
+    Scenario("csrf fetch limit", _fetch_too_often, (needs_limit("api"), _FETCH_LIMITED)),
     Scenario("csrf without", _without),
     Scenario("csrf devices", _devices, (_LOGIN,)),
     Scenario("sessions", _sessions),

@@ -57,7 +57,7 @@ async def _foreign_cache_entry(stage: Stage, phase: str) -> None:
 
 
 async def _dropping_all(stage: Stage, phase: str) -> None:
-    """Several lists are cached and then dropped together, between two readings of the server's command counts."""
+    """Several lists are cached, dropped together between two readings of the command counts, and read again."""
     client = await stage.account(phase, "owner")
     await client.fetch_csrf()
     for ids in _LISTS:
@@ -65,6 +65,7 @@ async def _dropping_all(stage: Stage, phase: str) -> None:
     await _count_commands(stage, phase)
     await client.invalidate_tokens()
     await _count_commands(stage, phase)
+    await asyncio.gather(*(client.read_tokens(*ids) for ids in _LISTS))
 
 
 async def _lost_replies(stage: Stage, phase: str) -> None:

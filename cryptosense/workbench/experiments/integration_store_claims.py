@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from cryptosense.workbench.claims import cache, refusals, store
+from cryptosense.workbench.claims import cache, outcomes, refusals, store
 from cryptosense.workbench.claims.stopping import stops_gracefully
 from cryptosense.workbench.claims.store_clients import keys_carry_one_prefix, one_client_per_process
 from cryptosense.workbench.experiments.integration_clients import CLIENTS
-from cryptosense.workbench.experiments.integration_trouble import HEALED, OUTAGE, UNWELL
+from cryptosense.workbench.experiments.integration_trouble import HEALED, OUTAGE, STOPPING, UNWELL
 from cryptosense.workbench.experiments.promise import Promise, promise
 
 
@@ -40,8 +40,15 @@ def _foreign_content() -> Sequence[Promise]:
         promise(
             "store-unlink",
             "Dropping every list frees memory in the background: UNLINK, never DEL.",
-            ("CACHE-8", "checklist:caching-4"),
+            ("CACHE-8",),
             store.unlinks(phase="dropping all"),
+            "dropping all",
+        ),
+        promise(
+            "store-dropped",
+            "Dropping every list drops every list: none is shown as it was before.",
+            ("CACHE-8", "checklist:caching-4"),
+            cache.never_stale_after_invalidation(phase="dropping all"),
             "dropping all",
         ),
         promise(
@@ -72,7 +79,7 @@ def _clients_and_outage() -> Sequence[Promise]:
             "outage-told",
             "While the store is away no answer is called a miss.",
             ("CACHE-7",),
-            cache.outage_is_no_miss(phase=OUTAGE),
+            outcomes.outage_is_no_miss(phase=OUTAGE),
             OUTAGE,
         ),
         promise(
@@ -112,5 +119,6 @@ def _clients_and_outage() -> Sequence[Promise]:
             "An instance that is told to stop while the store is away exits with 0 within 10 s.",
             ("STOP-1", "checklist:infrastructure-5"),
             stops_gracefully(phase=None, within_s=10.0, redis="down"),
+            STOPPING,
         ),
     )

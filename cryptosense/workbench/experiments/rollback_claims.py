@@ -13,7 +13,8 @@ BACK_TO_MEMORY = "live → shadow"
 
 def rollback_claims() -> Sequence[Claim]:
     """Every claim of the experiment, in the order in which things happen."""
-    return (*_walk(), *_after("after", "the walk back"), *_plan(), *_after("plan again", "the plan's rollback"))
+    walked_back = _after("after", "the walk back", "STAGE-1")
+    return (*_walk(), *walked_back, *_plan(), *_after("plan again", "the plan's rollback", "checklist:testing-5"))
 
 
 def _walk() -> Sequence[Claim]:
@@ -28,7 +29,7 @@ def _walk() -> Sequence[Claim]:
             "walk-no-failure",
             "No request fails because of a flip.",
             ("STAGE-1",),
-            refusals.no_refusal_for_the_flip(phase=WALKING),
+            refusals.no_refusal_for_the_flip(phase=WALKING, flips=flips()),
         ),
         Claim(
             "walk-tokens",
@@ -50,7 +51,7 @@ def _walk() -> Sequence[Claim]:
         ),
         Claim(
             "walk-other-side",
-            "While the side that does not count is frozen, nobody notices.",
+            "While the side that does not count is frozen, nobody is refused or left without an answer.",
             ("STAGE-2",),
             walking.unnoticed_while_other_side_fails(phase=WALKING),
         ),
@@ -93,13 +94,14 @@ def _plan() -> Sequence[Claim]:
     )
 
 
-def _after(phase: str, when: str) -> Sequence[Claim]:
+def _after(phase: str, when: str, source: str) -> Sequence[Claim]:
+    """What has to work again: without a restart (STAGE-1), or after a restart of every instance."""
     name = phase.replace(" ", "-")
     return (
         Claim(
             f"{name}-auth",
             f"After {when} signing up and in, tokens and sessions work.",
-            ("STAGE-1", "checklist:testing-5"),
+            (source,),
             refusals.answered_with(
                 range(200, 300),
                 phase=f"{phase} auth",
@@ -109,13 +111,13 @@ def _after(phase: str, when: str) -> Sequence[Claim]:
         Claim(
             f"{name}-limit",
             f"After {when} the limit holds on each instance.",
-            ("checklist:rate-limiting-1",),
+            (source,),
             admissions.never_above_limit("strict", phase=f"{phase} limits"),
         ),
         Claim(
             f"{name}-room",
             f"After {when} nobody is denied while there is room.",
-            ("checklist:rate-limiting-1",),
+            (source,),
             admissions.never_denied_with_room("strict", phase=f"{phase} limits"),
         ),
         Claim(
@@ -127,7 +129,7 @@ def _after(phase: str, when: str) -> Sequence[Claim]:
         Claim(
             f"{name}-logs",
             f"After {when} the logs tell of no error.",
-            ("STAGE-1",),
+            (source,),
             walking.logs_are_clean(phase=phase),
         ),
     )

@@ -8,7 +8,9 @@ from cryptosense.workbench.claims.claim import Checker, Claim
 from cryptosense.workbench.experiments.promise import told_to_the_end
 
 BYPASS = "improvement:rate-limit-bypass"
-_NOT_DENIED = frozenset(range(100, 600)) - {429}
+_NOT_DENIED = frozenset(range(100, 500)) - {429}
+_LIMITED = frozenset({429})
+"""Says that the limiter came first, and nothing of what would have become of the request."""
 _UNREADABLE = frozenset({400, 413, 415, 422})
 
 
@@ -202,7 +204,11 @@ def _pages() -> Sequence[Attack]:
             "No spelling of a protected path, and no other method, gets around the token.",
             ("CSRF-6", "checklist:csrf-2"),
             refusals.answered_with(
-                range(300, 500), phase="protected paths", kinds=("attack",), why_wrong="it passed without a token"
+                range(300, 500),
+                phase="protected paths",
+                kinds=("attack",),
+                why_wrong="it passed without a token",
+                silent=_LIMITED,
             ),
         ),
         _attack(
@@ -225,10 +231,19 @@ def _input() -> Sequence[Attack]:
         _attack(
             "oversize",
             "oversize",
-            "A body or header beyond the bound is refused, whether its size is told or not.",
+            "A body beyond the bound is refused for its size, whether that is told or not.",
             ("CSRF-6",),
             refusals.answered_with(
-                {400, 403, 413, 431}, phase="oversize", kinds=("attack",), why_wrong="it was not refused for its size"
+                {400, 413}, phase="oversize", kinds=("attack",), why_wrong="it was not refused for its size"
+            ),
+        ),
+        _attack(
+            "oversize-header",
+            "oversize header",
+            "A header beyond any use is refused, or is no token.",
+            ("CSRF-6",),
+            refusals.answered_with(
+                {400, 403, 413, 431}, phase="oversize header", kinds=("attack",), why_wrong="it was not refused"
             ),
         ),
         _attack(
@@ -246,7 +261,11 @@ def _input() -> Sequence[Attack]:
             "Patterns and commands as names are names, or refused.",
             ("CACHE-5",),
             refusals.answered_with(
-                range(200, 500), phase="names as patterns", kinds=("attack",), why_wrong="a name broke something"
+                range(200, 500),
+                phase="names as patterns",
+                kinds=("attack",),
+                why_wrong="a name broke something",
+                silent=_LIMITED,
             ),
         ),
         _attack(

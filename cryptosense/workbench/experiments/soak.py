@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from cryptosense.workbench.claims.claim import Claim, Judgement
 from cryptosense.workbench.claims.slopes import flat, growth_per_visitor, series_per_visitor
-from cryptosense.workbench.claims.throughput import every_request_answered
+from cryptosense.workbench.claims.throughput import every_request_served
 from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab
 from cryptosense.workbench.experiments.soak_conduct import CONTROL, REFERENCE, SoakParameters, conduct_soak
 from cryptosense.workbench.history import History
@@ -102,9 +102,9 @@ def _claims(given: SoakParameters) -> Iterator[Claim]:
         )
     yield Claim(
         "visitors-served",
-        "Every visitor was answered, so the flat lines are of a service at work.",
+        "Every visitor was served, so the flat lines are of a service at work.",
         source,
-        every_request_answered("visit", phase=REFERENCE),
+        every_request_served("visit", phase=REFERENCE),
     )
     if given.with_control:
         yield Claim(

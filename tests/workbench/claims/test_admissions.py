@@ -163,6 +163,26 @@ def test_rate_3_a_denial_without_a_time_to_wait_convicts(written, said):
     assert written.judged(TRUTH).verdict is Verdict.VIOLATED
 
 
+def test_rate_3_a_time_that_is_too_short_for_any_placement_convicts(written, another):
+    fill(written)
+    denial = written.probe(2.1, 2.2, 429, retry_after=1)  # nothing leaves the window before 10
+    finding = written.judged(TRUTH)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (denial,))
+    assert "were left" in finding.reason
+    unsure = another()
+    fill(unsure, count=2)
+    unsure.probe(0.3, 2.15, 200)  # may have been admitted after the denial
+    unsure.probe(0.2, 0.3, None)
+    unsure.probe(2.1, 2.2, 429, retry_after=8)
+    assert unsure.judged(TRUTH).verdict is Verdict.HOLDS
+
+
+def test_rate_3_a_denial_with_room_left_has_no_time_to_be_true_about(written):
+    fill(written, count=2)
+    written.probe(2.1, 2.2, 429, retry_after=3)
+    assert written.judged(TRUTH).verdict is Verdict.UNDECIDED
+
+
 def test_rate_3_an_obedient_client_is_admitted(written, another):
     fill(written)
     denial = written.probe(7.1, 7.2, 429, retry_after=3)
@@ -205,6 +225,7 @@ def test_limit_headers_that_count_down_hold(written):
     ("wrong", "word"),
     [
         ({"remaining": 3}, "at most"),
+        ({"remaining": 1, "ietf": '"api";r=1;t=10'}, "at least 2"),
         ({"remaining": "NaN"}, "no number"),
         ({"limit": 5}, "declared"),
         ({"reset_at": 1_700_000_900.0}, "away"),
@@ -219,6 +240,16 @@ def test_a_wrong_limit_header_convicts_and_is_named(written, wrong, word):
     finding = written.judged(HEADERS)
     assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (answer,))
     assert word in finding.reason
+
+
+def test_a_rest_that_other_requests_of_the_client_may_have_used_up_holds(written, another):
+    written.op("csrf.fetch", 0, 0.1)  # perhaps against the same budget
+    written.probe(0.5, 0.6, 200, **headers(1, start=0.5))
+    assert written.judged(HEADERS).verdict is Verdict.HOLDS
+    alone = another()
+    alone.op("csrf.fetch", 0, 0.1, actor="bob")
+    alone.probe(0.5, 0.6, 200, **headers(1, start=0.5))
+    assert alone.judged(HEADERS).verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,19 @@ from cryptosense.workbench.verdicts import Verdict
 
 
 def asked(
-    number: int, kind: str, start: float, end: float, phase: str, *, status: int = 200, x_cache: str = "miss"
+    number: int,
+    kind: str,
+    start: float,
+    end: float,
+    phase: str,
+    *,
+    status: int = 200,
+    x_cache: str = "miss",
+    version: str = "v1",
 ) -> Operation:
     outcome = Outcome.OK if status < 400 else Outcome.FAILED
-    return Operation(number, kind, "a", "http://i", start, end, outcome, status, phase, got={"x_cache": x_cache})
+    got = {"x_cache": x_cache, "version": version}
+    return Operation(number, kind, "a", "http://i", start, end, outcome, status, phase, sent={"ids": "a"}, got=got)
 
 
 def race(calls: float, *, dropped_at: float = 0.2) -> History:
@@ -64,6 +73,24 @@ def test_cache_3_the_last_good_value_is_served_and_says_that_it_is_stale() -> No
     assert tuple(finding.evidence) == (1,)
 
 
+def test_cache_3_another_value_than_the_last_good_one_convicts() -> None:
+    check = last_good_value_served(phase="outage")
+    told = outage((200, "stale"), (200, "stale"))
+    before = asked(90, "tokens.read", 0.2, 0.3, "", version="v1")
+    assert check(History(0.0, (before, *told.events))).verdict is Verdict.HOLDS
+    other = asked(90, "tokens.read", 0.2, 0.3, "", version="v0")
+    finding = check(History(0.0, (other, *told.events)))
+    assert (finding.verdict, tuple(finding.evidence)) == (Verdict.VIOLATED, (90, 0))
+    later = asked(91, "tokens.read", 2.0, 2.1, "outage", x_cache="stale", version="v2")
+    finding = check(History(0.0, (*told.events, later)))
+    assert (finding.verdict, tuple(finding.evidence)) == (Verdict.VIOLATED, (0, 91))
+
+
+def test_cache_3_what_calls_itself_fetched_from_an_upstream_that_fails_convicts() -> None:
+    check = last_good_value_served(phase="outage")
+    assert check(outage((200, "stale"), (200, "miss"))).verdict is Verdict.VIOLATED
+
+
 def test_cache_3_answers_that_never_went_stale_show_no_outage() -> None:
     check = last_good_value_served(phase="outage")
     assert check(outage((200, "hit"))).verdict is Verdict.UNDECIDED
@@ -75,6 +102,9 @@ def test_cache_3_a_failing_upstream_is_asked_seldom_or_convicts() -> None:
     failed = [(503, "negative")] * 12
     assert check(outage(*failed, calls=2)).verdict is Verdict.HOLDS
     assert check(outage(*failed, calls=12)).verdict is Verdict.VIOLATED
+    # An upstream that nobody asked was not spared, and reads that were answered did not meet a failing one.
+    assert check(outage(*failed, calls=0)).verdict is Verdict.UNDECIDED
+    assert check(outage(*[(200, "hit")] * 12, calls=1)).verdict is Verdict.UNDECIDED
     uncounted = tuple(event for event in outage(*failed).events if not isinstance(event, Observation))
     assert check(History(0.0, uncounted)).verdict is Verdict.UNDECIDED
     assert check(History(0.0, ())).verdict is Verdict.UNDECIDED

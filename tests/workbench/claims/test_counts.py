@@ -8,7 +8,14 @@ from cryptosense.workbench.verdicts import Verdict
 
 
 def reads(
-    phase: str, count: int, *, start: float = 0.0, end: float = 1.0, kind: str = "tokens.read", cache: str = "miss"
+    phase: str,
+    count: int,
+    *,
+    start: float = 0.0,
+    end: float = 1.0,
+    kind: str = "tokens.read",
+    cache: str = "miss",
+    lasts: float = 0.001,
 ) -> list[Event]:
     step = (end - start) / max(count, 1)
     return [
@@ -18,7 +25,7 @@ def reads(
             actor="a",
             instance=f"http://i{place % 3}",
             invoked_at=start + place * step,
-            completed_at=start + place * step + 0.001,
+            completed_at=start + place * step + lasts,
             outcome=Outcome.OK,
             status=200,
             phase=phase,
@@ -46,12 +53,12 @@ def history(*parts: Event | list[Event]) -> History:
 STAMPEDE = one_fetch_per_expiry("tokens.read", phase="stampede")
 
 
-def two_rounds(first: float, second: float) -> History:
+def two_rounds(first: float, second: float, *, lasts: float = 0.3) -> History:
     return history(
         phase("stampede 1", 0, 2),
         phase("stampede 2", 2.1, 4),
-        reads("stampede 1", 50, start=0.5, end=1.0),
-        reads("stampede 2", 50, start=2.5, end=3.0),
+        reads("stampede 1", 50, start=0.5, end=1.0, lasts=lasts),
+        reads("stampede 2", 50, start=2.5, end=3.0, lasts=lasts),
         counted("upstream.calls", {0.1: 7, 1.9: 7 + first, 2.2: 20, 3.9: 20 + second}),
     )
 
@@ -67,6 +74,13 @@ def test_cache_2_a_stampede_that_reaches_the_upstream_convicts() -> None:
     assert finding.verdict is Verdict.VIOLATED
     assert finding.observed == 50
     assert len(finding.evidence) == 2
+
+
+def test_cache_2_callers_of_whom_no_two_asked_at_the_same_time_waited_for_nobody() -> None:
+    finding = STAMPEDE(two_rounds(1, 1, lasts=0.001))
+    assert finding.verdict is Verdict.UNDECIDED
+    assert "stampede 1, stampede 2" in finding.reason
+    assert STAMPEDE(two_rounds(1, 2, lasts=0.001)).verdict is Verdict.VIOLATED
 
 
 def test_cache_2_a_round_that_was_not_cold_is_undecided() -> None:
@@ -155,6 +169,12 @@ def test_queries_saved_prices_the_same_work_uncached() -> None:
 
 def test_a_cache_that_never_hits_saves_no_queries_and_is_convicted() -> None:
     assert SAVED(worked(210)).verdict is Verdict.VIOLATED
+
+
+def test_a_count_that_writes_do_not_move_saves_nothing() -> None:
+    assert SAVED(worked(5)).verdict is Verdict.HOLDS
+    assert SAVED(worked(4)).verdict is Verdict.UNDECIDED
+    assert SAVED(worked(0)).verdict is Verdict.UNDECIDED
 
 
 def test_a_workload_whose_writes_all_failed_is_undecided() -> None:

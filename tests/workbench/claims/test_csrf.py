@@ -123,7 +123,36 @@ def test_a_503_may_have_been_applied_and_does_not_convict(written):
     written.fetch(0, 0.1, "a")
     written.post(1, 2, "a", 503)
     written.post(3, 3.1, "a", 403)
+    assert written.judged(STRICT).verdict is Verdict.UNDECIDED
+    written.fetch(4, 4.1, "b")
+    written.post(5, 5.1, "b", "c")
     assert written.judged(STRICT).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("answer", [429, 503, 403, None])
+def test_where_no_token_passed_the_guard_nothing_was_rotated(written, answer):
+    written.fetch(0, 0.1, "a")
+    written.post(1, 1.1, "nobody's", answer)
+    assert written.judged(STRICT).verdict is Verdict.UNDECIDED
+
+
+def test_csrf_2_replays_that_came_one_after_the_other_show_no_race(written):
+    written.post(1, 1.1, "a", "b")
+    written.post(2, 2.1, "a", 403)
+    assert written.judged(csrf.accepted_once()).verdict is Verdict.UNDECIDED
+    written.post(3, 3.5, "b", "c")
+    written.post(3.1, 3.6, "b", 403)
+    assert written.judged(csrf.accepted_once()).verdict is Verdict.HOLDS
+
+
+def test_csrf_4_where_nothing_that_passed_failed_the_successor_of_a_failure_was_not_seen(written):
+    both = csrf.successor_delivered(failing_too=True)
+    written.post(1, 1.1, "a", "b")
+    assert written.judged(both).verdict is Verdict.UNDECIDED
+    written.post(2, 2.1, "b", "c", status=422)
+    assert written.judged(both).verdict is Verdict.HOLDS
+    written.post(3, 3.1, "c", 422)
+    assert written.judged(both).verdict is Verdict.VIOLATED
 
 
 def test_a_token_of_another_session_convicts(written):

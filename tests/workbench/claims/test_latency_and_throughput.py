@@ -2,13 +2,19 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cryptosense.workbench.claims.latency import percentile_within, times_faster
 from cryptosense.workbench.claims.noise import unless_noisy
-from cryptosense.workbench.claims.throughput import every_request_answered, keeps_up, throughput_holds
+from cryptosense.workbench.claims.throughput import (
+    every_request_answered,
+    every_request_served,
+    keeps_up,
+    throughput_holds,
+)
 from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
@@ -91,6 +97,34 @@ def test_fast_hits_on_a_busy_machine_still_hold() -> None:
 
 def test_a_phase_without_answers_is_undecided() -> None:
     assert FASTER(history(reads("cold", spread(60, 0.2, 0.5)))).verdict is Verdict.UNDECIDED
+
+
+def test_the_times_of_the_few_that_were_served_tell_nothing() -> None:
+    lucky = [reads("cold", spread(60, 0.2, 0.5)), reads("warm", spread(200, 0.005, 0.01), first=100)]
+    failed = reads("warm", [0.001] * 50, first=900, status=503)
+    assert FASTER(history(*lucky, failed)).verdict is Verdict.UNDECIDED
+    within = percentile_within("tokens.read", phase="warm", q=50, bound_ms=50)
+    assert within(history(*lucky, failed)).verdict is Verdict.UNDECIDED
+    assert within(history(*lucky, failed[:5])).verdict is Verdict.HOLDS
+
+
+def test_served_is_who_got_what_was_asked_for_and_nobody_else() -> None:
+    check = every_request_served("visit", phase="churn")
+    around = phase("churn", 0, 10)
+
+    def visits(*statuses: int | None) -> list[Event]:
+        asked = reads("churn", [0.01] * len(statuses))
+        return [
+            replace(event, kind="visit", status=status)
+            for event, status in zip(asked, statuses, strict=True)
+            if isinstance(event, Operation)
+        ]
+
+    assert check(history(around, visits(200, 201))).verdict is Verdict.HOLDS
+    for refused in (429, 403, 404, 302, 503, None):
+        finding = check(history(around, visits(200, refused)))
+        assert (finding.verdict, finding.observed, tuple(finding.evidence)) == (Verdict.VIOLATED, 1, (1,)), refused
+    assert check(history(around)).verdict is Verdict.UNDECIDED
 
 
 def test_a_tail_percentile_needs_ten_samples_beyond_it() -> None:
@@ -188,6 +222,7 @@ def test_a_sweep_whose_generator_was_the_bottleneck_is_undecided() -> None:
     check = throughput_holds("tokens.read", phase="closed", at_least=0.6)
     busy = Observation("generator.busy", 2.5, 0.98, {"phase": "closed 32"})
     assert check(history(sweep(60), busy)).verdict is Verdict.UNDECIDED
+    assert check(history(sweep(380), busy)).verdict is Verdict.UNDECIDED  # nothing heavier was sent than it could send
     assert check(history()).verdict is Verdict.UNDECIDED
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from cryptosense.workbench.claims import refusals, sessions
+from cryptosense.workbench.history import Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
 LIVE, LOGOUT, REFRESH = sessions.sessions_live_on(), sessions.logout_ends_the_session(), sessions.refresh_is_used_once()
@@ -49,6 +50,30 @@ def test_auth_1_a_limiter_that_denies_says_nothing_about_the_session(written):
     assert written.judged(LOGOUT).verdict is Verdict.UNDECIDED
 
 
+@pytest.mark.parametrize("status", [429, 503, 413, None])
+def test_an_answer_from_before_the_session_was_asked_about_says_nothing_of_it(written, status):
+    written.op("auth.login", 0, 0.1)
+    written.op("session.use", 1, 1.1, status)
+    assert written.judged(LIVE).verdict is Verdict.UNDECIDED
+    written.op("auth.refresh", 2, 2.1, 200, sent={"refresh": "r"})
+    written.op("auth.refresh", 3, 3.1, status, sent={"refresh": "r"})
+    assert written.judged(REFRESH).verdict is Verdict.UNDECIDED
+
+
+def test_auth_1_a_dead_csrf_token_says_nothing_of_the_bearer(written):
+    written.op("auth.logout", 1, 1.1, 204)
+    written.op("csrf.post", 2, 2.1, 403)
+    assert written.judged(LOGOUT).verdict is Verdict.UNDECIDED
+    written.op("session.use", 3, 3.1, 401)
+    assert written.judged(LOGOUT).verdict is Verdict.HOLDS
+
+
+def test_refreshes_without_a_token_are_not_the_same_token(written):
+    for number in range(2):
+        written.op("auth.refresh", number, number + 0.1, 200)
+    assert written.judged(REFRESH).verdict is Verdict.UNDECIDED
+
+
 def test_auth_1_a_bearer_that_works_after_logout_convicts(written):
     written.op("auth.login", 0, 0.1)
     ended = written.op("auth.logout", 1, 1.1, 204)
@@ -87,7 +112,6 @@ HONEST = refusals.refusals_are_honest()
         (429, {"code": "RATE_LIMIT_EXCEEDED", "retry_after": 3}),
         (503, {"code": "STATE_UNAVAILABLE", "retry_after": 1}),
         (405, {}),
-        (200, {}),
     ],
 )
 def test_a_declared_refusal_holds(written, status, got):
@@ -112,6 +136,13 @@ def test_a_refusal_that_is_not_declared_convicts_and_is_named(written, status, g
     assert word in finding.reason
 
 
+def test_where_nobody_was_refused_no_refusal_was_honest(written):
+    written.op("csrf.post", 1, 1.1, 201)
+    assert written.judged(HONEST).verdict is Verdict.UNDECIDED
+    written.op("csrf.post", 2, 2.1, None)
+    assert written.judged(HONEST).verdict is Verdict.UNDECIDED
+
+
 def test_an_honest_503_is_no_server_error_but_fails_a_flip(written):
     written.op("csrf.post", 1, 1.1, 503, code="STATE_UNAVAILABLE", retry_after=1)
     assert written.judged(refusals.no_server_error()).verdict is Verdict.HOLDS
@@ -124,6 +155,19 @@ def test_stage_1_a_request_without_an_answer_fails_a_flip(written, another):
     lost = another()
     lost.op("csrf.post", 1, 1.1, None)
     assert lost.judged(refusals.no_refusal_for_the_flip()).verdict is Verdict.VIOLATED
+
+
+def test_stage_1_a_flip_around_which_nobody_asked_shows_nothing(written):
+    flips = refusals.no_refusal_for_the_flip(phase="p", flips=("off → dualwrite", "dualwrite → shadow"))
+    for place, name in enumerate(("off → dualwrite", "dualwrite → shadow")):
+        written.events.append(Span(SpanKind.PHASE, f"flip {name}", 1 + 5 * place, 1.5 + 5 * place))
+    written.op("csrf.post", 1.4, 1.6, 201)
+    finding = written.judged(flips)
+    assert (finding.verdict, "1 of 2 flips" in finding.reason) == (Verdict.UNDECIDED, True)
+    written.op("csrf.post", 5.8, 6.1, 201)
+    assert written.judged(flips).verdict is Verdict.HOLDS
+    written.op("csrf.post", 9, 9.1, 503)
+    assert written.judged(flips).verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(
@@ -159,6 +203,16 @@ def test_an_answer_outside_the_allowed_ones_convicts_with_the_reason_given(writt
     finding = written.judged(checker)
     assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (passed,))
     assert "the attack passed" in finding.reason
+
+
+def test_an_answer_that_says_nothing_of_what_is_claimed_neither_holds_nor_convicts(written):
+    checker = refusals.answered_with({403}, kinds=("attack",), why_wrong="it passed", silent={429})
+    written.op("attack", 1, 1.1, 429)
+    assert written.judged(checker).verdict is Verdict.UNDECIDED
+    written.op("attack", 2, 2.1, 403)
+    assert (written.judged(checker).verdict, written.judged(checker).samples) == (Verdict.HOLDS, 1)
+    written.op("attack", 3, 3.1, 201)
+    assert written.judged(checker).verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize("checker", [LIVE, LOGOUT, REFRESH, HONEST, refusals.health_tells_the_truth()])

@@ -46,6 +46,11 @@ def test_a_slope_that_is_not_significant_but_may_exceed_the_margin_is_undecided(
     assert FLAT(soaked(500, noise=400_000)).verdict is Verdict.UNDECIDED
 
 
+def test_readings_without_a_visitor_between_them_make_no_slope() -> None:
+    unvisited = tuple(event for event in soaked(0).events if isinstance(event, Observation))
+    assert FLAT(History(started_at=0.0, events=unvisited)).verdict is Verdict.UNDECIDED
+
+
 def test_too_few_readings_make_no_slope() -> None:
     assert FLAT(soaked(0, sweeps=5)).verdict is Verdict.UNDECIDED
     assert FLAT(History(started_at=0.0, events=())).verdict is Verdict.UNDECIDED
@@ -66,12 +71,15 @@ def test_a_cost_that_bends_with_the_number_of_identities_is_convicted() -> None:
     assert check(level).verdict is Verdict.HOLDS
     assert check(bent).verdict is Verdict.VIOLATED
     assert check(costs("capacity.bytes", {("csrf", "standalone", 10): 1})).verdict is Verdict.UNDECIDED
+    free = costs("capacity.bytes", {("csrf", "standalone", 10**power): 0 for power in (3, 4, 5)})
+    assert check(free).verdict is Verdict.UNDECIDED
 
 
 def test_rate_4_a_client_that_costs_more_than_declared_is_convicted() -> None:
     check = within("capacity.bytes", what="limit-log", store="standalone", bound=2_100, unit="bytes")
     assert check(costs("capacity.bytes", {("limit-log", "standalone", 100): 2_000})).verdict is Verdict.HOLDS
     assert check(costs("capacity.bytes", {("limit-log", "standalone", 100): 163_600})).verdict is Verdict.VIOLATED
+    assert check(costs("capacity.bytes", {("limit-log", "standalone", 100): 0})).verdict is Verdict.UNDECIDED
     assert check(costs("capacity.bytes", {})).verdict is Verdict.UNDECIDED
 
 
@@ -86,8 +94,10 @@ def test_rate_4_denied_requests_must_not_make_a_client_dearer() -> None:
     )
     same = costs("capacity.bytes", {("denied", "standalone", 100): 2_000, ("full", "standalone", 100): 2_000})
     more = costs("capacity.bytes", {("denied", "standalone", 100): 163_600, ("full", "standalone", 100): 5_192})
+    free = costs("capacity.bytes", {("denied", "standalone", 100): 0, ("full", "standalone", 100): 2_000})
     assert check(same).verdict is Verdict.HOLDS
     assert check(more).verdict is Verdict.VIOLATED
+    assert check(free).verdict is Verdict.UNDECIDED
     assert check(costs("capacity.bytes", {})).verdict is Verdict.UNDECIDED
 
 
@@ -104,4 +114,6 @@ def test_one_shard_that_carries_everything_is_convicted() -> None:
     check = spread_evenly(what="csrf", store="cluster", factor=1.25)
     assert check(shares(0.33, 0.34, 0.33)).verdict is Verdict.HOLDS
     assert check(shares(1.0, 0.0, 0.0)).verdict is Verdict.VIOLATED
+    assert check(shares(1.0)).verdict is Verdict.UNDECIDED  # one shard carries its fair share of everything
+    assert check(shares(0.33, 0.34)).verdict is Verdict.UNDECIDED
     assert check(shares()).verdict is Verdict.UNDECIDED

@@ -75,6 +75,12 @@ def test_rate_9_a_whole_budget_in_spite_of_lost_replies_holds(written):
     assert written.judged(LOST).verdict is Verdict.HOLDS
 
 
+def test_rate_9_less_than_the_whole_budget_would_not_show_a_reply_that_counted_twice(written):
+    spend(written, 2, 0)
+    written.seen("store.replies_lost", 2, phase="p")
+    assert written.judged(LOST).verdict is Verdict.UNDECIDED
+
+
 def test_rate_9_a_budget_that_ended_in_failures_decides_nothing(written):
     spend(written, 2, 0)
     written.probe(3, 3.1, 503)

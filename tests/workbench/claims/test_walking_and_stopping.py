@@ -32,6 +32,12 @@ def test_stage_1_a_flip_that_was_missed_or_needed_a_restart_convicts(written, na
     assert written.judged(WALKED).verdict is Verdict.VIOLATED
 
 
+def test_stage_1_where_nobody_looked_whether_a_process_was_a_new_one_nothing_is_decided(written):
+    for name in FLIPS:
+        written.seen("flip.seconds", 0.2, flip=name)
+    assert written.judged(WALKED).verdict is Verdict.UNDECIDED
+
+
 @pytest.mark.parametrize(
     ("status", "verdict"), [(201, Verdict.HOLDS), (503, Verdict.VIOLATED), (None, Verdict.VIOLATED)]
 )

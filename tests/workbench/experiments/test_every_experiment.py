@@ -10,7 +10,7 @@ from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
 from cryptosense.workbench.verdicts import Verdict
 
 LISTED = {item.id for item in (*CHECKLIST, *IMPROVEMENTS)}
-CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d|SOAK")
+CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d|SOAK|CAPACITY")
 
 
 @pytest.fixture(params=catalog().values(), ids=catalog())
