@@ -64,7 +64,7 @@ def one_fetch_per_expiry(kind: str, *, phase: str, counter: str = "upstream.call
                 samples=samples + len(empty),
             )
         if not known:
-            return _by_versions(asked, samples)
+            return _by_versions(history, kind, asked, samples)
         worst = max(known, key=lambda name: known[name])
         apart = [name for name, operations in asked.items() if most_at_once(operations) < 2]
         if known[worst] > 1:
@@ -107,9 +107,13 @@ def _refused(history: History, kind: str, rounds: Sequence[Span]) -> list[Operat
     return [operation for operation in asked if operation.status is not None and operation.status >= 500]
 
 
-def _by_versions(asked: dict[str, list[Operation]], samples: int) -> Finding:
+def _by_versions(history: History, kind: str, asked: dict[str, list[Operation]], samples: int) -> Finding:
     for name, operations in asked.items():
-        firsts = {operation.got["version"]: operation for operation in operations if operation.got.get("version")}
+        began = min((operation.invoked_at for operation in operations), default=0.0)
+        # What had been shown before is no fetch of this round: a crowd that asks while a key expires sees it first.
+        known = {op.got.get("version") for op in history.operations(kind) if op.completed_at <= began}
+        new = [op for op in operations if op.got.get("version") and op.got["version"] not in known]
+        firsts = {operation.got["version"]: operation for operation in new}
         if len(firsts) > 1:
             return convicted(
                 f"simultaneous cold reads in phase '{name}' were answered from {len(firsts)} different fetches",

@@ -77,7 +77,8 @@ class Wire:
             raise CouldNotStart("more accounts are needed: add [[accounts]] to the target profile")
         if caller.credentials.bearer is None:
             answer = "nothing" if reply is None else f"{reply.status} {reply.operation.got.get('code', '')}".strip()
-            raise CouldNotStart(f"no account for {actor}: signing in answered {answer}")
+            advice = "; list ready accounts under [[accounts]]" if reply is not None and reply.status == 429 else ""
+            raise CouldNotStart(f"no account for {actor}: signing in answered {answer}{advice}")
         return caller
 
     async def _patiently(self, sign: Callable[[], Awaitable[Reply]]) -> Reply:

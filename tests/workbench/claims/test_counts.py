@@ -110,6 +110,28 @@ def test_cache_2_without_a_call_count_differing_answers_convict_and_equal_ones_d
     assert STAMPEDE(history(phase("stampede 1", 0, 2), equal, other)).verdict is Verdict.VIOLATED
 
 
+def test_a_crowd_that_asks_while_a_key_expires_may_see_what_was_there_before_and_one_new_fetch() -> None:
+    check = one_fetch_per_expiry("tokens.read", phase="expiry")
+
+    def crowd(*versions: str) -> list[Event]:
+        asked: list[Event] = []
+        for place, version in enumerate(versions):
+            began, got = 11.0 + 0.1 * place, {"version": version}
+            asked.append(
+                Operation(
+                    100 + place, "tokens.read", "a", "i", began, began + 0.35, Outcome.OK, 200, "expiry 1", got=got
+                )
+            )
+        return asked
+
+    before = reads("earlier", 1, start=0.1, end=0.2)
+    around = phase("expiry 1", 0.5, 30)
+    assert check(history(around, before, crowd("v1", "v1", "v2", "v2"))).verdict is Verdict.UNDECIDED
+    finding = check(history(around, before, crowd("v1", "v1", "v2", "v3")))
+    assert finding.verdict is Verdict.VIOLATED
+    assert finding.observed == 2
+
+
 def polled(calls: float, *, seconds: float = 7.0) -> History:
     return history(
         phase("poll", 0, seconds + 0.2),
