@@ -12,8 +12,8 @@ SPACE = "market"
 
 
 class AsWritten(MarketData):
-    async def tokens(self, ids: Iterable[str]) -> Cached:
-        written = list(ids)
+    async def tokens(self, ids: Iterable[str] | str) -> Cached:
+        written = ids.split(",") if isinstance(ids, str) else list(ids)
 
         async def fetch() -> object:
             return {"tokens": await self._coingecko.markets(normalise_ids(written))}

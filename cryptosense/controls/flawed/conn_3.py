@@ -10,27 +10,28 @@ UNREADY_S = 1.5
 
 
 class StartsBlind(Lifecycle):
-    """Begins to look only when it already serves; until then health says no."""
+    """Begins to look only when it already serves and is asked; until it has looked, health says no."""
 
     def __init__(self, parts: Instance) -> None:
         super().__init__(parts)
         self._health = parts.health
 
     async def start(self) -> None:
-        health = self._health
+        health, looking = self._health, list[asyncio.Task[None]]()
         asked = health._services
 
+        async def look() -> None:
+            await asyncio.sleep(UNREADY_S)
+            health._services = asked  # type: ignore[method-assign]
+
         async def nothing_yet() -> dict[str, bool]:
+            if not looking:
+                looking.append(asyncio.create_task(look()))
+                self._tasks.extend(looking)
             return dict.fromkeys(await asked(), False)
 
         health._services = nothing_yet  # type: ignore[method-assign]
         await super().start()
-
-        async def look_later() -> None:
-            await asyncio.sleep(UNREADY_S)
-            health._services = asked  # type: ignore[method-assign]
-
-        self._tasks.append(asyncio.create_task(look_later()))
 
 
 CONTROL = Control("CONN-3", "It announces itself before it can serve.", {"lifecycle": StartsBlind})

@@ -38,6 +38,9 @@ COINS = (
 )
 MORE_COINS = tuple(f"simulated-coin-{rank}" for rank in range(21, 31))
 """Further coins of the simulated CoinGecko, so that there are thousands of different lists."""
+REMEMBERED_S = 2.0
+"""How long a failed fetch is not repeated: many times as long as the failing upstream takes to say no."""
+
 _READERS = 3
 _READS_OF_ONE = 20
 _EXPIRY_SLACK = 1.15  # a lifetime may be lengthened by a tenth, so that keys do not expire together
@@ -67,11 +70,12 @@ def settings_of(parameters: CacheSpeedupParameters) -> dict[str, str]:
     """Budgets of the load's own (LOAD-1), a short lifetime, and passwords that cost little to sign up with."""
     return {
         "TOKENS_TTL_S": f"{parameters.ttl_s:g}",
-        "NEGATIVE_TTL_S": "0.5",
+        "NEGATIVE_TTL_S": f"{REMEMBERED_S:g}",
         "COINGECKO_SPACING_MS": "0",
         "RATE_LIMIT_API_MAX": "1000000",
         "RATE_LIMIT_AUTH_MAX": "100000",
         "RATE_LIMIT_STRICT_MAX": "100000",
+        "STATE_BUDGET_MS": "2000",  # a busy machine must not make a store look away and readers fetch past the cache
         "PASSWORD_MEMORY_KIB": "1024",
         "PASSWORD_ROUNDS": "1",
     }
@@ -279,7 +283,7 @@ class CachePhases:
         finally:
             await upstream.configure(health="up")
             self._lab.progress.fault(None)
-        await asyncio.sleep(1.0)  # longer than a failure is remembered
+        await asyncio.sleep(1.2 * REMEMBERED_S)
         with self._lab.recorder.span(SpanKind.PHASE, "outage over"):
             await reader.read_tokens(*unknown)
 

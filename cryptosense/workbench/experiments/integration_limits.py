@@ -72,15 +72,15 @@ async def _until_denied(client: Caller, policy: str, *, at_most: int) -> Operati
 
 
 async def _burst(stage: Stage, clients: list[Caller], policy: str, wanted: int) -> list[Operation]:
-    """`wanted` probes, several at once, over all instances in turn."""
-    urls, callers, gate = itertools.cycle(stage.urls), itertools.cycle(clients), asyncio.Semaphore(_AT_ONCE)
-
-    async def one(client: Caller, url: str) -> Operation:
-        async with gate:
-            return (await client.probe(policy, instance=url)).operation
-
-    await stage.wire.burst(min(wanted, _AT_ONCE))
-    return list(await asyncio.gather(*(one(next(callers), next(urls)) for _ in range(wanted))))
+    """`wanted` probes over all instances in turn, as many at a time as fit on the machine, and these in one moment."""
+    urls, callers, done = itertools.cycle(stage.urls), itertools.cycle(clients), list[Operation]()
+    for start in range(0, wanted, _AT_ONCE):
+        together = min(_AT_ONCE, wanted - start)
+        await stage.wire.burst(together)
+        gate = stage.wire.gate(together)
+        asked = (next(callers).probe(policy, instance=next(urls), gate=gate) for _ in range(together))
+        done += [reply.operation for reply in await asyncio.gather(*asked)]
+    return done
 
 
 async def _probe(client: Caller, policy: str) -> object:

@@ -126,17 +126,20 @@ async def _read(given: SoakParameters, lab: Lab, deployment: Deployment, phase: 
     own = processes(lab.recorder, deployment.instances, phase=phase)
     memory = store_memory(lab.recorder, deployment.store, phase=phase)
     await asyncio.sleep(2 * given.read_every_s)  # until the accounts are under way too
+    counting: asyncio.Future[None] | None = None
     for sweep in itertools.count():
         own(sweep)
         await memory(sweep)
-        tasks = service_counter(
-            lab.recorder, deployment.target, "cryptosense_tasks", "process.tasks", phase=phase, sweep=str(sweep)
-        )
-        await tasks()
+        if counting is None or counting.done():  # a service at its limit tells its own figures late
+            tasks = service_counter(
+                lab.recorder, deployment.target, "cryptosense_tasks", "process.tasks", phase=phase, sweep=str(sweep)
+            )
+            counting = asyncio.ensure_future(tasks())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(given.read_every_s):
                 await over.wait()
         if over.is_set():
+            await counting
             return
 
 

@@ -83,6 +83,20 @@ def test_cache_2_callers_of_whom_no_two_asked_at_the_same_time_waited_for_nobody
     assert STAMPEDE(two_rounds(1, 2, lasts=0.001)).verdict is Verdict.VIOLATED
 
 
+def test_cache_2_who_went_past_a_store_that_a_busy_machine_made_slow_convicts_nobody() -> None:
+    stampede = two_rounds(1, 2)
+    past = [
+        replace(event, got={"x_cache": "bypass"})
+        if isinstance(event, Operation) and event.phase == "stampede 2"
+        else event
+        for event in stampede.events
+    ]
+    busy = Observation("machine.foreign_cpu", 2.9, 0.8)
+    assert STAMPEDE(history(past)).verdict is Verdict.VIOLATED
+    assert STAMPEDE(history(past, busy)).verdict is Verdict.UNDECIDED
+    assert STAMPEDE(history(list(stampede.events), busy)).verdict is Verdict.VIOLATED
+
+
 def test_cache_2_a_round_that_was_not_cold_is_undecided() -> None:
     assert STAMPEDE(two_rounds(1, 0)).verdict is Verdict.UNDECIDED
     assert STAMPEDE(history()).verdict is Verdict.UNDECIDED
