@@ -33,8 +33,9 @@ def store_back_at(history: History, phase: str, fault: Span) -> float | None:
     """When the store was first found answering again after the fault had silenced it.
 
     A fault that never silences the store (a script flush) leaves it answering: that is the fault's own beginning. A
-    single answer that comes too late after the cure is the machine's doing and no silence. Where the store cannot be
-    asked and an owner's command cured it, it answers from that command's end on, for so its owner promises.
+    single answer that comes too late after the cure is the machine's doing and no silence. A fault that is cured by
+    hand (`cured_by`) ends when the store answers, so that a busy machine's late readings put nothing off. Where the
+    store cannot be asked and an owner's command cured it, it answers from that command's end on, as its owner promises.
     """
     if _by_hook(fault):
         return fault.ended_at
@@ -42,7 +43,9 @@ def store_back_at(history: History, phase: str, fault: Span) -> float | None:
     silent = [item.at for item in readings if item.value == 0 and item.at <= fault.ended_at + _SOON_S]
     if not silent:
         return fault.started_at if readings else None
-    return next((item.at for item in readings if item.value == 1 and item.at > silent[0]), None)
+    back = next((item.at for item in readings if item.value == 1 and item.at > silent[0]), None)
+    by_hand = fault.labels.get("cured_by") == "hand"
+    return fault.ended_at if by_hand and (back is None or back > fault.ended_at) else back
 
 
 def _by_hook(fault: Span) -> bool:

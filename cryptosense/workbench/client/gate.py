@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-_PATIENCE_S = 3.0
+_PATIENCE_S = 10.0
 """How long anybody waits for the rest, one of which may never have got a connection."""
 
 

@@ -143,6 +143,7 @@ async def _fail(given: FailoverParameters, lab: Lab, deployment: Deployment, lan
 async def _inflict(given: FailoverParameters, lab: Lab, fault: Fault, scenario: Scenario) -> None:
     """The fault and, whatever happens meanwhile, its cure; the span carries the scenario's name."""
     labels = {"phase": scenario.phase, "label": scenario.label}
+    labels |= {} if scenario.hold_s is None else {"cured_by": "hand"}
     async with inflicted(fault, lab.recorder, lab.progress, labels=labels):
         if scenario.hold_s is not None:
             await asyncio.sleep(scenario.hold_s * given.hold_factor)

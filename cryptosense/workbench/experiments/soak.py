@@ -39,7 +39,7 @@ class Soak:
     }
 
     charges: ClassVar[Mapping[str, Charge]] = {
-        contract: Charge((claim,), {"with_control": False, "warm_visitors": 300, "seconds": 6.0, "at_once": 4})
+        contract: Charge((claim,), {"with_control": False, "warm_visitors": 300, "seconds": 12.0, "at_once": 2})
         for contract, claim in (("SOAK", "process-memory"), ("RATE-4", "store-memory"))
     }
 

@@ -1,5 +1,6 @@
 """Hand-written histories of an outage: a store that is killed at second 10 and answers again at second 12."""
 
+from dataclasses import replace
 from typing import Any
 
 from cryptosense.workbench.claims.lost_writes import account_of_writes
@@ -214,6 +215,15 @@ def test_one_late_answer_after_the_cure_is_no_silence_of_the_store() -> None:
         Observation("store.answers", at, value, {"phase": "kill"}) for at, value in ((10.2, 1), (13.0, 0), (13.1, 1))
     ]
     assert store_back_at(History(0.0, (KILL, *readings)), "kill", KILL) == KILL.started_at
+
+
+def test_readings_that_a_busy_machine_took_late_do_not_put_off_what_a_cure_by_hand_brought_back() -> None:
+    late = [Observation("store.answers", at, at > 16, {"phase": "kill"}) for at in (10.2, 11.4, 13.0, 17.0)]
+    assert store_back_at(History(0.0, (KILL, *late)), "kill", KILL) == 17.0
+    by_hand = replace(KILL, labels={"phase": "kill", "cured_by": "hand"})
+    assert store_back_at(History(0.0, (by_hand, *late)), "kill", by_hand) == by_hand.ended_at
+    soon = [Observation("store.answers", at, at > 10.5, {"phase": "kill"}) for at in (10.2, 10.8)]
+    assert store_back_at(History(0.0, (by_hand, *soon)), "kill", by_hand) == 10.8
 
 
 def test_a_request_without_a_clear_answer_may_explain_a_new_token() -> None:
