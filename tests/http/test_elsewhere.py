@@ -1,6 +1,7 @@
 """The guards and the cache in somebody else's FastAPI app: this is the example that the README shows."""
 
 import asyncio
+import gc
 
 import httpx
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
@@ -9,6 +10,7 @@ from cryptosense.clock import ManualClock, SystemClock
 from cryptosense.http.guards import (
     BodySize,
     CsrfProtected,
+    Exchange,
     GuardedRoute,
     GuardPlan,
     Limited,
@@ -120,3 +122,61 @@ async def test_a_router_included_with_dependencies_of_its_own_keeps_them():
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as http:
         statuses = [(await http.get(path)).status_code for path in ("/open/tea", "/closed/tea", "/strict")]
     assert statuses == [200, 418, 418]
+
+
+class OutOfTea(Exception):
+    """The shop's own error."""
+
+
+def tea_shop() -> FastAPI:
+    """Routes that answer, raise what the app handles, raise what Starlette handles, and are never reached."""
+    clock = ManualClock()
+    limiter = RateLimiter(
+        open_memory(clock).state.windows, [Policy("api", 9, 60_000)], Insurance(clock), Breaker(clock), clock
+    )
+    app = FastAPI()
+    app.router.route_class = GuardedRoute
+    app.state.guards = GuardPlan((BodySize(), Limited(limiter, ClientIdentities())))
+
+    @app.exception_handler(OutOfTea)
+    async def sorry(_request: Request, _error: Exception) -> Response:
+        return Response(b"sorry", status_code=409)
+
+    @app.get("/tea")
+    @guarded(session=False)
+    async def tea() -> Response:
+        return Response(b"tea")
+
+    @app.get("/out")
+    @guarded(session=False)
+    async def out(_request: Request) -> Response:
+        raise OutOfTea
+
+    @app.get("/teapot")
+    @guarded(session=False)
+    async def teapot() -> Response:
+        raise HTTPException(418)
+
+    return app
+
+
+async def test_what_an_endpoint_raises_is_answered_by_the_apps_own_handlers_with_the_guards_headers():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(tea_shop()), base_url="http://shop.test") as http:
+        answers = [await http.get(path) for path in ("/out", "/teapot", "/tea")]
+    assert [answer.status_code for answer in answers] == [409, 418, 200]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["8", "7", "6"]
+
+
+async def test_an_answered_request_is_freed_at_once_and_not_left_to_the_garbage_collector():
+    app = tea_shop()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as http:
+        gc.collect()
+        gc.disable()
+        try:
+            for path in ("/tea", "/out", "/teapot"):
+                await http.get(path)
+                await http.get(path, headers={"Content-Length": "none"})
+            left = [found for found in gc.get_objects() if isinstance(found, Exchange)]
+        finally:
+            gc.enable()
+    assert left == []

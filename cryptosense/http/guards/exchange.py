@@ -142,6 +142,14 @@ class Exchange:
             return self.answer_headers
         return [*self.answer_headers, (b"x-csrf-token", self.successor.encode())]
 
+    def close(self) -> None:
+        """Lets go of the request when it is answered; what was learned of it stays.
+
+        The request refers to its exchange: as a cycle the two would be left to the garbage collector, which cost a
+        limited route a tenth of its time.
+        """
+        del self.scope, self._receive
+
 
 class Check(Protocol):
     """One guard: None lets the request pass on, a `Refusal` answers it.

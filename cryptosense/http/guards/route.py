@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import request_response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cryptosense.errors import CryptoSenseError
 from cryptosense.http.guards.exchange import BodyTooLarge, Check, Exchange
@@ -43,7 +43,7 @@ class GuardedRoute(APIRoute):
         direct = _direct(endpoint)
         if direct is not None and not self.dependant.dependencies:
             # FastAPI takes `app` only where the route was not included with dependencies of its router's.
-            self.app = request_response(direct)
+            self.app = _answering(direct)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in (self.methods or ()):
@@ -51,19 +51,47 @@ class GuardedRoute(APIRoute):
             return
         plan: GuardPlan = scope["app"].state.guards
         exchange = Exchange(scope, receive, self.rule)
-        with plan.deadline():
-            refusal = await _checked(plan, exchange)
-            if refusal is not None:
-                await refusal.send(send, exchange.closing_headers())
-                return
-            sender = exchange.sender(send)
-            try:
-                await super().handle(scope, exchange.receiver(), sender)
-            except CryptoSenseError as error:
-                await _answer(refuse(error), exchange, sender, error)
-            except Exception as error:
-                await _answer(Refusal(Problem.INTERNAL), exchange, sender, error)
-                raise  # an unexpected error is answered here, for the successor's sake, and logged further out
+        try:
+            with plan.deadline():
+                refusal = await _checked(plan, exchange)
+                if refusal is not None:
+                    await refusal.send(send, exchange.closing_headers())
+                    return
+                await self._passed(exchange, send)
+        finally:
+            exchange.close()
+
+    async def _passed(self, exchange: Exchange, send: Send) -> None:
+        """Calls the endpoint, now that no guard objects."""
+        sender = exchange.sender(send)
+        try:
+            await super().handle(exchange.scope, exchange.receiver(), sender)
+        except CryptoSenseError as error:
+            await _answer(refuse(error), exchange, sender, error)
+        except Exception as error:
+            await _answer(Refusal(Problem.INTERNAL), exchange, sender, error)
+            raise  # an unexpected error is answered here, for the successor's sake, and logged further out
+
+
+def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """The endpoint as an app; Starlette's way to do so is taken only where there is an error to be handled."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await endpoint(Request(scope, receive, send))
+        except Exception as error:  # noqa: BLE001 (raised again, where the app's own handlers can meet it)
+            await request_response(_raising(error))(scope, receive, send)
+        else:
+            await response(scope, receive, send)
+
+    return app
+
+
+def _raising(error: Exception) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(_request: Request) -> Response:
+        raise error
+
+    return endpoint
 
 
 def _direct(endpoint: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]] | None:
