@@ -33,6 +33,7 @@ from cryptosense.services.cache_answer import (
 from cryptosense.services.cache_copies import Copies
 from cryptosense.services.cache_entries import Entries, Wanted, nothing
 from cryptosense.services.direct_fetch import DirectFetches, Fetch, fetch_within
+from cryptosense.services.shared_task import SharedTask
 from cryptosense.state.contracts import CacheKey, CacheState, Entry, EntryKind, Lease
 
 __all__ = ["Cache", "Cached", "Fetch", "Freshness", "Outcome"]
@@ -91,7 +92,7 @@ class Cache:
         self._copies = Copies(clock, local_bytes)
         self._entries = Entries(state, self._copies)
         self._direct = DirectFetches(upstream_concurrency)
-        self._lookups: dict[CacheKey, asyncio.Task[_Found]] = {}
+        self._lookups: dict[CacheKey, SharedTask[_Found]] = {}
         self._fills: dict[CacheKey, _Filling] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -109,7 +110,7 @@ class Cache:
         answer = self._copies.trusted(key, freshness.trust_ms)
         if answer is None:
             answer = await self._answer(Wanted(key, fetch, freshness, tuple(tags)))
-        self.counts[key.space.partition(":")[0], answer.outcome.value] += 1
+        self.counts[key.space.partition(":")[0], answer.outcome] += 1
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("cache %s", answer.outcome.value, extra={"event": "cache", "space": key.space, "key": key.name})
         return answer
@@ -177,7 +178,7 @@ class Cache:
             filling, began_after_this_call = self._fills.get(wanted.key), False
             if filling is None:
                 try:
-                    found = await asyncio.shield(self._lookup(wanted))
+                    found = await self._lookup(wanted).outcome()
                 except _OutOfReach:
                     return await self._past_the_cache(wanted)
                 if isinstance(found, Cached):
@@ -188,12 +189,13 @@ class Cache:
                 return filled.answer
         return await self._past_the_cache(wanted)
 
-    def _lookup(self, wanted: Wanted) -> "asyncio.Task[_Found]":
+    def _lookup(self, wanted: Wanted) -> SharedTask[_Found]:
         """The question to the state, shared by the calls of this turn of the event loop."""
-        task = self._lookups.get(wanted.key)
-        if task is None:
-            task = self._lookups[wanted.key] = self._start(self._look(wanted), contextvars.copy_context())
-        return task
+        lookup = self._lookups.get(wanted.key)
+        if lookup is None:
+            lookup = SharedTask(self._start(self._look(wanted), contextvars.copy_context()))
+            self._lookups[wanted.key] = lookup
+        return lookup
 
     async def _look(self, wanted: Wanted) -> "_Found":
         # From here on the question is on its way: whoever arrives later must ask again.

@@ -1,6 +1,6 @@
 """The bodies that this process has seen, by key and version, so that a confirmation is enough to serve them again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
@@ -47,7 +47,7 @@ class Copies:
             return None
         copy.confirmed_at = self._clock.monotonic()
         copy.fresh_until = copy.confirmed_at + fresh_ms / 1000
-        return replace(copy.entry, fresh_ms=fresh_ms)
+        return copy.entry._replace(fresh_ms=fresh_ms)
 
     def answer(self, key: CacheKey, entry: Entry) -> Cached:
         """The answer of a fresh entry, without building it again for every hit."""
@@ -60,9 +60,12 @@ class Copies:
         """A fresh copy that was confirmed at most `trust_ms` ago."""
         if trust_ms <= 0:
             return None
-        copy = self._copies.get(key)
+        try:
+            copy = self._copies[key]  # `get` would look twice
+        except KeyError:
+            return None
         now = self._clock.monotonic()
-        if copy is None or now >= copy.fresh_until or now - copy.confirmed_at > trust_ms / 1000:
+        if now >= copy.fresh_until or now - copy.confirmed_at > trust_ms / 1000:
             return None
         return copy.answer if copy.answer.outcome is Outcome.HIT else None
 

@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptosense.errors import StateCorrupt, UpstreamUnavailable
 from cryptosense.services.cache_answer import Encoding, Freshness, check
@@ -13,8 +13,7 @@ from cryptosense.state.contracts import CacheKey, CacheState, Entry, EntryKind, 
 _LEASE_MARGIN_MS = 1_500  # what compressing and storing may take after the longest fetch
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One key and everything needed to fill it."""
 
     key: CacheKey

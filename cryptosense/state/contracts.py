@@ -11,7 +11,7 @@ and is not ours raises `StateCorrupt`.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class RotationOutcome(StrEnum):
@@ -101,8 +101,7 @@ class Quota:
             raise ValueError(f"a quota needs a limit and a window of at least 1, not {self.limit} and {self.window_ms}")
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """One decision.
 
     `remaining`: admissions left at this moment. `reset_ms`: until quota next increases; after a denial, until the next
@@ -141,8 +140,7 @@ class WindowState(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CacheKey:
+class CacheKey(NamedTuple):
     """`space` groups keys that one script may touch together (one shard of a cluster); `name` is unique within it.
 
     Both may hold any text: escaping is the backend's.
@@ -160,8 +158,7 @@ class EntryKind(StrEnum):
     NEGATIVE = "negative"  # the fetch failed; short-lived, keeps callers from trying again at once
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A cached value as stored.
 
     `body` is bytes as they go on the wire, `encoding` their content coding (`identity` or `gzip`). `version` names
