@@ -120,7 +120,8 @@ def _skip_missing(parameters: BeforeAfterParameters, lab: Lab, deployment: Deplo
     wire, there = Wire(deployment.target, lab.recorder), len(deployment.target.urls)
     for count in range(there + 1, parameters.instances + 1):
         for what in ("accounts", "csrf", "limit", "reads"):
-            wire.skip(f"{side}-{count} {what}", f"{there} addresses were named; name {count} instances with --target")
+            named = "one address was" if there == 1 else f"{there} addresses were"
+            wire.skip(f"{side}-{count} {what}", f"{named} named; name {count} instances, each with --target")
 
 
 async def _ask(parameters: BeforeAfterParameters, lab: Lab, deployment: Deployment, side: str, count: int) -> None:

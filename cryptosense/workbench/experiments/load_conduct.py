@@ -15,10 +15,14 @@ from cryptosense.workbench.experiments.scenario import LONGEST_WINDOW_S
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.load import Ask, ClosedLoop, LoadClient, LoadPlan, LoadReport, OpenLoop, drive
 from cryptosense.workbench.readings import watched_machine
-from cryptosense.workbench.target import TargetProfile
+from cryptosense.workbench.target import LimitProfile, TargetProfile
 from cryptosense.workbench.targets.ceilings import run_meter
 
 _NO_LIMIT = "1000000"
+_SHARED = (
+    "all requests come from one address here, and what was asked before stands in its window of {window:g} s: set one "
+    f"of at most {LONGEST_WINDOW_S:g} s for the run"
+)
 
 
 class LoadParameters(Parameters):
@@ -131,6 +135,10 @@ class _Load:
             for phase in ("one address", "overload"):
                 self._leave_out(phase, "provide [limits.api] with a path that GET may ask")
             return
+        if not await self._budget_is_whole(limit):
+            for phase in ("one address", "overload"):
+                self._leave_out(phase, _SHARED.format(window=limit.window_s))
+            return
         lab.progress.phase("one address", expected_seconds=2)
         one = ClosedLoop(given.users, requests_each=given.requests_each)
         await self._drive("one address", "limit.probe", self._clients(1), one, 30.0)
@@ -141,6 +149,7 @@ class _Load:
         if granted is not None and not granted.allows(given.overload * limit.max / limit.window_s):
             self._leave_out("overload", "the ceiling on the rate is lower than the limit; raise it with --max-rate")
             return
+        await self._budget_is_whole(limit)
         lab.progress.phase("overload", expected_seconds=seconds + 1)
         rate = OpenLoop(given.overload * limit.max / limit.window_s, arrivals="even")
         driven = [self._drive("overload", "limit.probe", self._clients(1), rate, seconds)]
@@ -150,6 +159,16 @@ class _Load:
             shape = ClosedLoop(given.background)
             driven.append(self._drive("background", "tokens.read", others, shape, seconds, spanned=False))
         await asyncio.gather(*driven)
+
+    async def _budget_is_whole(self, limit: LimitProfile) -> bool:
+        """Whether nothing asked before is in the window: a client of its own, or else a window waited out if short."""
+        if self._identities is not None:
+            return True
+        if limit.window_s > LONGEST_WINDOW_S:
+            return False
+        self._lab.progress.phase("waiting for a whole window", expected_seconds=limit.window_s)
+        await asyncio.sleep(limit.window_s)
+        return True
 
     def _leave_out(self, phase: str, reason: str) -> None:
         self._lab.recorder.observe("skipped", 1.0, phase=phase, reason=reason)
@@ -199,8 +218,10 @@ class _Load:
             recorder.observe("ceiling.rate", granted.rate, phase=phase)
         labels = {"offered": f"{offered:.6g}"} if offered else {}
         span = recorder.span(SpanKind.PHASE, phase, **labels) if spanned else contextlib.nullcontext()
-        with span:
-            return await drive(plan, folder=self._lab.folder, recorder=recorder, progress=self._lab.progress)
+        handed_over = contextlib.nullcontext() if granted is None else granted.handed_over()
+        async with handed_over:
+            with span:
+                return await drive(plan, folder=self._lab.folder, recorder=recorder, progress=self._lab.progress)
 
 
 def _probed(deployment: Deployment) -> str | None:

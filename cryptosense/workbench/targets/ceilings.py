@@ -1,16 +1,19 @@
 """What a run may do at most to a system that is not ours, and the meter that holds it to that."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from weakref import WeakKeyDictionary
 
 from cryptosense.errors import WorkbenchError
+
+LONG_SECOND = 1.05
+"""How long a second of the ceiling is taken."""
 
 
 class CeilingReached(WorkbenchError):
@@ -37,7 +40,7 @@ class Meter:
     """Holds all requests of a run to its ceilings: delays them, and ends the run where waiting does not help.
 
     No second, wherever it begins, sees more requests than the rate; within it they may come at once, because a race
-    that nobody provokes is not seen.
+    that nobody provokes is not seen. A second is taken a little long, since requests are under way for different times.
     """
 
     def __init__(self, ceilings: Ceilings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -45,11 +48,13 @@ class Meter:
         self._monotonic = monotonic
         self._started = monotonic()
         self._accounts = 0
-        self._per = max(1.0, 1.0 / ceilings.rate)
-        self._recent: deque[float] = deque(maxlen=max(1, int(ceilings.rate * self._per)))
+        whole = max(1.0, 1.0 / ceilings.rate)
+        self._recent: deque[float] = deque(maxlen=max(1, int(ceilings.rate * whole)))
+        self._per = whole * LONG_SECOND
+        self._turn = asyncio.Lock()
         self._under_way = asyncio.Semaphore(ceilings.concurrency)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
         """One request's stay.
 
@@ -57,17 +62,27 @@ class Meter:
             CeilingReached: the time that the user granted is over.
         """
         async with self._under_way:
-            now = self._monotonic()
-            if now - self._started > self._ceilings.seconds:
-                raise CeilingReached(
-                    f"the ceiling of {self._ceilings.seconds:g} s is reached; raise it with --max-seconds"
-                )
-            full = len(self._recent) == self._recent.maxlen
-            slot = max(now, self._recent[0] + self._per) if full else now
-            self._recent.append(slot)
-            if slot > now:
-                await asyncio.sleep(slot - now)
+            async with self._turn:
+                # What counts is when each went, and not when it might have: a late one must not crowd the next second.
+                self._refuse_when_over()
+                await self.burst(1)
+                self._recent.append(self._monotonic())
             yield
+
+    def left(self) -> Ceilings:
+        """What is granted from now on: the same, for the rest of the time."""
+        spent = self._monotonic() - self._started
+        return replace(self._ceilings, seconds=max(0.0, self._ceilings.seconds - spent))
+
+    def _refuse_when_over(self) -> None:
+        if self._monotonic() - self._started > self._ceilings.seconds:
+            raise CeilingReached(f"the ceiling of {self._ceilings.seconds:g} s is reached; raise it with --max-seconds")
+
+    def _until_room(self, requests: int) -> float:
+        """Seconds until so many may go at once, none or less where they may now."""
+        most = self._recent.maxlen or requests
+        earlier = len(self._recent) + min(requests, most) - most
+        return self._recent[earlier - 1] + self._per - self._monotonic() if earlier > 0 else 0.0
 
     @property
     def rate(self) -> float:
@@ -84,12 +99,23 @@ class Meter:
 
     async def burst(self, requests: int) -> None:
         """Waits until so many requests may begin at the same moment, as far as the ceilings ever allow."""
-        room = min(requests, self._recent.maxlen or requests)
-        while (earlier := len(self._recent) + room - (self._recent.maxlen or 0)) > 0:
-            wait = self._recent[earlier - 1] + self._per - self._monotonic()
+        while True:
+            wait = self._until_room(requests)
             if wait <= 0:
                 return
             await asyncio.sleep(wait)
+
+    @contextlib.asynccontextmanager
+    async def handed_over(self) -> AsyncIterator[None]:
+        """For as long as another process, whose meter knows nothing of this one, sends in its place.
+
+        Raises:
+            CeilingReached: on entering, when the time that the user granted is over.
+        """
+        self._refuse_when_over()
+        await self.burst(self._recent.maxlen or 1)
+        yield
+        await asyncio.sleep(self._per)
 
     def account(self) -> None:
         """Counts an account about to be made.
@@ -127,17 +153,22 @@ def run_meter(sharing: int = 1) -> Meter | None:
     return ours[sharing]
 
 
-def within_ceilings(*, foreign: bool) -> AbstractAsyncContextManager[None]:
+def within_ceilings(*, foreign: bool) -> contextlib.AbstractAsyncContextManager[None]:
     """One request's stay, for whoever asks a deployment beside its clients; a deployment of ours is not metered.
 
     Raises:
         CeilingReached: on entering, when waiting does not help.
     """
     meter = run_meter() if foreign else None
-    return nullcontext() if meter is None else meter.request()
+    return contextlib.nullcontext() if meter is None else meter.request()
 
 
 def meter_environment() -> dict[str, str]:
     """What a process that loads the target on this one's behalf needs of the environment to keep to the ceilings."""
-    names = ("CRYPTOSENSE_TARGET", "CRYPTOSENSE_CEILINGS")
-    return {name: os.environ[name] for name in names if os.environ.get(name)}
+    meter = run_meter()
+    if meter is None:
+        return {}
+    return {
+        "CRYPTOSENSE_TARGET": os.environ["CRYPTOSENSE_TARGET"],
+        "CRYPTOSENSE_CEILINGS": json.dumps(asdict(meter.left())),
+    }

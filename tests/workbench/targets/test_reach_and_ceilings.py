@@ -8,6 +8,7 @@ import pytest
 
 from cryptosense.errors import UsageError
 from cryptosense.workbench.targets.ceilings import (
+    LONG_SECOND,
     CeilingReached,
     Ceilings,
     Meter,
@@ -69,7 +70,7 @@ async def test_no_second_sees_more_requests_than_the_rate_and_none_is_denied(mon
     for _ in range(31):
         async with meter.request():
             begun.append(time.now)
-    assert time.now == pytest.approx(3.0)
+    assert time.now == pytest.approx(3 * LONG_SECOND)
     assert all(later - earlier >= 0.999 for earlier, later in zip(begun, begun[10:], strict=False))
     assert begun[:10] == [0.0] * 10, "a race that nobody provokes is not seen"
 
@@ -84,7 +85,7 @@ async def test_a_burst_waits_until_it_may_go_at_once(monkeypatch):
     assert time.now == 0.0
     await meter.burst(6)
     began = time.now
-    assert began == pytest.approx(1.0)
+    assert began == pytest.approx(LONG_SECOND)
     for _ in range(6):
         async with meter.request():
             assert time.now == began
@@ -96,7 +97,7 @@ async def test_a_rate_below_one_a_second_is_kept_too(monkeypatch):
     for _ in range(3):
         async with meter.request():
             pass
-    assert time.now == pytest.approx(4.0)
+    assert time.now == pytest.approx(4 * LONG_SECOND)
 
 
 async def test_no_more_requests_are_under_way_than_granted():
@@ -122,6 +123,42 @@ async def test_the_time_granted_ends_the_run(monkeypatch):
     with pytest.raises(CeilingReached, match="--max-seconds"):
         async with meter.request():
             pass
+
+
+async def test_a_request_that_goes_late_keeps_the_second_after_it_as_free_as_one_in_time(monkeypatch):
+    time = SteppedTime(monkeypatch)
+    meter = Meter(Ceilings(rate=2, seconds=100), monotonic=time)
+    begun = []
+    for late in (0.0, 0.9, 0.0, 0.0):
+        time.now += late
+        async with meter.request():
+            begun.append(time.now)
+    assert begun[:2] == [0.0, 0.9]
+    assert begun[2] == pytest.approx(LONG_SECOND)
+    assert begun[3] == pytest.approx(0.9 + LONG_SECOND)
+
+
+async def test_a_process_that_sends_in_ones_place_finds_a_second_free_and_leaves_one_free(monkeypatch):
+    time = SteppedTime(monkeypatch)
+    meter = Meter(Ceilings(rate=10, seconds=100), monotonic=time)
+    for _ in range(10):
+        async with meter.request():
+            pass
+    async with meter.handed_over():
+        assert time.now == pytest.approx(LONG_SECOND)
+        time.now += 5
+    assert time.now == pytest.approx(5 + 2 * LONG_SECOND)
+    time.now = 100.1
+    with pytest.raises(CeilingReached, match="--max-seconds"):
+        async with meter.handed_over():
+            pass
+
+
+def test_what_is_left_is_the_rest_of_the_time():
+    moments = iter((0.0, 7.0, 20.0))
+    meter = Meter(Ceilings(rate=3, seconds=10), monotonic=lambda: next(moments))
+    assert meter.left() == Ceilings(rate=3, seconds=3.0)
+    assert meter.left() == Ceilings(rate=3, seconds=0.0)
 
 
 def test_a_crowd_is_as_large_as_the_ceilings_let_come_at_once():
@@ -160,4 +197,6 @@ async def test_processes_that_load_together_share_the_ceilings(monkeypatch):
     monkeypatch.setenv("CRYPTOSENSE_CEILINGS", json.dumps(asdict(Ceilings(rate=10, concurrency=5))))
     assert run_meter(2)._ceilings == Ceilings(rate=5, concurrency=2)
     assert run_meter(2) is run_meter(2), "one meter for all clients of a process"
-    assert set(meter_environment()) == {"CRYPTOSENSE_TARGET", "CRYPTOSENSE_CEILINGS"}
+    passed_on = granted(meter_environment())
+    assert passed_on.rate == 10
+    assert 0 < 600 - passed_on.seconds < 60, "what a process gets is the rest of the time"
