@@ -101,9 +101,8 @@ def hits_are_fresh(*, phase: str, ttl_s: float) -> Checker:
             return convicted(reason, [first, read], expected=0, observed=len(old), unit="outlived hits", samples=hits)
         if not replaced:
             return undecided("what was cached was never replaced, so its age does not show", expected=0, samples=hits)
-        reason = (
-            f"none of {hits} hits was older than a lifetime of {ttl_s:g} s, and the entry was replaced {replaced} times"
-        )
+        older = f"none of {hits} hits was older than a lifetime of {lifetime:g} s"
+        reason = f"{older}, and the entry was replaced {replaced} times"
         return acquitted(reason, expected=0, observed=0, unit="outlived hits", samples=hits)
 
     return check

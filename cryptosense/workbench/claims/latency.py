@@ -10,7 +10,7 @@ import numpy as np
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.noise import unless_noisy
-from cryptosense.workbench.claims.reading import nothing_to_judge
+from cryptosense.workbench.claims.reading import denied, nothing_to_judge
 from cryptosense.workbench.history import History, Operation
 from cryptosense.workbench.measures import Estimate, needed_samples, percentile, percentile_ratio
 from cryptosense.workbench.verdicts import Verdict
@@ -77,7 +77,9 @@ def _mostly_unserved(history: History, kind: str, *phases: tuple[str, Sequence[O
     for phase, good in phases:
         asked = history.operations(kind, phase=phase)
         if len(good) < _SERVED_SHARE * len(asked):
-            return f"in phase '{phase}' {len(asked) - len(good)} of {len(asked)} requests got no good answer"
+            missing = f"in phase '{phase}' {len(asked) - len(good)} of {len(asked)} requests got no good answer"
+            limited = sum(map(denied, asked))
+            return f"{missing}, {limited} of them for the deployment's own limit (429)" if limited else missing
     return None
 
 

@@ -15,6 +15,8 @@ from cryptosense.workbench.verdicts import Verdict
 CLOCK_SLACK_S = 0.005
 """What the service's millisecond clock and ours may differ by within one window; no conviction hangs on less."""
 
+_LONGEST_PATH = 60
+
 HONEST_CODES = frozenset({"STATE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"})
 """What a 503 may name as the thing that is missing."""
 
@@ -105,10 +107,11 @@ def acquitted(reason: str, *, expected: Figure, observed: Figure, unit: str, sam
 
 
 def told(operation: Operation) -> str:
-    """An operation in a few words: who asked what of whom, and what came back."""
+    """An operation in a few words: who sent what to whom, and what came back."""
     answer = "no answer" if operation.status is None else str(operation.status)
     code = operation.got.get("code")
     where = operation.instance.removeprefix("http://").removeprefix("https://")
-    return (
-        f"#{operation.id} ({operation.kind} by {operation.actor} at {where}) got {answer}{f' {code}' if code else ''}"
-    )
+    method, path = operation.sent.get("method"), str(operation.sent.get("path", ""))
+    request = f", {method} {path if len(path) <= _LONGEST_PATH else f'{path[:_LONGEST_PATH]}...'}," if method else ""
+    asked = f"#{operation.id} ({operation.kind}{request} by {operation.actor} at {where})"
+    return f"{asked} got {answer}{f' {code}' if code else ''}"

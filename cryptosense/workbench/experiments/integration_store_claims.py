@@ -103,7 +103,11 @@ def _clients_and_outage() -> Sequence[Promise]:
             "While the store is away health says so, with 503.",
             ("checklist:infrastructure-4",),
             refusals.answered_with(
-                {503}, phase=UNWELL, kinds=("health.read",), why_wrong="the store was away, and health was content"
+                {503},
+                phase=UNWELL,
+                kinds=("health.read",),
+                why_wrong="the store was away, and health was content; "
+                "the usual cause is a health route that asks nobody",
             ),
             UNWELL,
         ),

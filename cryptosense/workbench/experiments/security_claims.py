@@ -64,14 +64,14 @@ def _addresses() -> Sequence[Attack]:
             "victim named spared",
             "Naming a victim's address takes nothing from the victim's budget.",
             ("RATE-6",),
-            "the victim was denied for what an attacker did in its name",
+            "the victim was denied for what an attacker did in its name; the usual cause is a believed X-Forwarded-For",
         ),
         (
             "ipv6-neighbours",
             "IPv6 neighbours",
             "Two IPv6 networks have a budget each.",
             ("RATE-6",),
-            "it was denied for what another network did",
+            "it was denied for what another network did; the usual cause is a prefix that is too short, or none",
         ),
     )
     clocks = _attack(
@@ -128,7 +128,8 @@ def _tokens() -> Sequence[Attack]:
                     phase=phase,
                     kinds=("attack",),
                     codes={"CSRF_TOKEN_INVALID"},
-                    why_wrong="a token that is not this session's was accepted",
+                    why_wrong="a token that is not this session's was accepted; the usual cause is a token that is "
+                    "looked up by itself, and not by the session that presents it",
                 ),
             )
             for name, phase in (
@@ -142,7 +143,11 @@ def _tokens() -> Sequence[Attack]:
             "A bearer that the service did not sign is nobody's.",
             ("AUTH-1",),
             refusals.answered_with(
-                {401}, phase="forged bearers", kinds=("attack",), why_wrong="a forged bearer was not refused"
+                {401},
+                phase="forged bearers",
+                kinds=("attack",),
+                why_wrong="a forged bearer was not refused; the usual cause is a signature "
+                "that is not checked, or an algorithm that the bearer itself may choose",
             ),
         ),
         _attack(
@@ -151,7 +156,10 @@ def _tokens() -> Sequence[Attack]:
             "A portfolio is there for nobody but its owner.",
             ("AUTH-1",),
             refusals.answered_with(
-                {404}, phase="another's portfolio", kinds=("attack",), why_wrong="it is another user's portfolio"
+                {404},
+                phase="another's portfolio",
+                kinds=("attack",),
+                why_wrong="it is another user's portfolio; the usual cause is a lookup by id alone, without its owner",
             ),
         ),
         _attack(
@@ -207,7 +215,8 @@ def _pages() -> Sequence[Attack]:
                 range(300, 500),
                 phase="protected paths",
                 kinds=("attack",),
-                why_wrong="it passed without a token",
+                why_wrong="it passed without a token; the usual cause is a guard that goes by the spelling of a path, "
+                "where the router does not",
                 silent=_LIMITED,
             ),
         ),
@@ -220,7 +229,8 @@ def _pages() -> Sequence[Attack]:
                 {307, 308, 400, 404, 405, 422, 429},
                 phase="exempt paths",
                 kinds=("attack",),
-                why_wrong="the exemption hangs on how the path is spelled",
+                why_wrong="the exemption hangs on how the path is spelled; the usual cause is a list of exempt paths "
+                "that is compared as text",
             ),
         ),
     )
@@ -234,7 +244,11 @@ def _input() -> Sequence[Attack]:
             "A body beyond the bound is refused for its size, whether that is told or not.",
             ("CSRF-6",),
             refusals.answered_with(
-                {400, 413}, phase="oversize", kinds=("attack",), why_wrong="it was not refused for its size"
+                {400, 413},
+                phase="oversize",
+                kinds=("attack",),
+                why_wrong="it was not refused for its size; the usual cause is a body that is "
+                "read whole before anybody asks how long it is",
             ),
         ),
         _attack(
@@ -252,7 +266,11 @@ def _input() -> Sequence[Attack]:
             "A malformed body is refused and breaks nothing.",
             ("CSRF-4",),
             refusals.answered_with(
-                _UNREADABLE, phase="malformed", kinds=("attack",), why_wrong="a malformed body was not refused"
+                _UNREADABLE,
+                phase="malformed",
+                kinds=("attack",),
+                why_wrong="a malformed body was not refused; the usual cause is a "
+                "body that is used before its shape is checked",
             ),
         ),
         _attack(
@@ -264,7 +282,8 @@ def _input() -> Sequence[Attack]:
                 range(200, 500),
                 phase="names as patterns",
                 kinds=("attack",),
-                why_wrong="a name broke something",
+                why_wrong="a name broke something; the usual cause is a name that becomes part of a key, a pattern or "
+                "a command as it was sent",
                 silent=_LIMITED,
             ),
         ),
