@@ -1,8 +1,12 @@
 """Checkers of growth: a figure is flat when the upper bound of its slope lies under a stated margin.
 
-"Not significantly rising" is no verdict here: a short or a noisy run would pass for a tight one. The slope is per
-visitor, so that a run of any length and speed can be compared with the margin.
+"Not significantly rising" is no verdict here: a short or a noisy run would pass for a tight one. What is kept for every
+visitor is still kept for the last ones, so a figure is convicted only where its later half alone rises by more than the
+margin: what fills up at first is no leak. The slope is per visitor, so that a run of any length and speed can be
+compared with the margin.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -46,7 +50,7 @@ def flat(name: str, *, visit: str, phase: str, margin: float, unit: str) -> Chec
             return undecided(
                 f"{len(values)} readings do not make a slope; it needs 8", expected=f"less than {margin:g}"
             )
-        verdict, closing = _judged(found, margin)
+        verdict, closing = _judged(found, _later_half(visitors, values), margin)
         return Finding(
             verdict,
             f"less than {margin:g}",
@@ -61,9 +65,25 @@ def flat(name: str, *, visit: str, phase: str, margin: float, unit: str) -> Chec
     return check
 
 
-def _judged(found: Slope, margin: float) -> tuple[Verdict, str]:
+def _later_half(visitors: Sequence[float], values: Sequence[float]) -> Slope | None:
+    """The slope over the later half of the visitors; None with too few readings."""
+    middle = (visitors[0] + visitors[-1]) / 2
+    later = [(visitor, value) for visitor, value in zip(visitors, values, strict=True) if visitor >= middle]
+    return slope(*zip(*later, strict=True)) if len(later) >= 8 else None
+
+
+def _judged(found: Slope, later: Slope | None, margin: float) -> tuple[Verdict, str]:
     if found.high < margin:
         return Verdict.HOLDS, f"at most {found.high:.4g} each, under the margin"
-    if found.low > margin:
-        return Verdict.VIOLATED, f"at least {found.low:.4g} each, so something is kept for every visitor"
-    return Verdict.UNDECIDED, "the margin lies within the interval; a longer run would tell"
+    if found.low <= margin:
+        return Verdict.UNDECIDED, "the margin lies within the interval; a longer run would tell"
+    if later is not None and later.low > margin:
+        least = min(found.low, later.low)
+        return (
+            Verdict.VIOLATED,
+            f"at least {least:.4g} each, to the end: something is kept for every visitor",
+        )
+    return (
+        Verdict.UNDECIDED,
+        "it rose at first; whether it goes on the later half does not tell, a longer run would",
+    )

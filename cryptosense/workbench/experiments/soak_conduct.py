@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 import aiohttp
@@ -35,6 +36,9 @@ class SoakParameters(Parameters):
         default=5000, ge=0, description="visitors before the reading begins: bounded caches fill"
     )
     seconds: float = Field(default=9.0, ge=3, description="length of the reading in s")
+    least_visitors: int = Field(
+        default=2000, ge=0, description="visitors that the reading waits for, up to three times its length"
+    )
     at_once: int = Field(default=8, ge=1, description="visits under way at a time")
     read_every_s: float = Field(default=0.25, gt=0, description="pause between two readings in s")
     with_control: bool = Field(
@@ -107,15 +111,17 @@ async def _soak(
 ) -> None:
     async with Wire(deployment.target, lab.recorder) as wire, _Visitors(lab, deployment, seed=given.seed) as visitors:
         visitors.denied = await wire.account(f"over the limit of {phase}", phase="accounts")
-        await visitors.come(WARM_UP, at_once=at_once, most=warm)
+        async with _accounts(lab, deployment, WARM_UP):  # what every path allocates once is no growth
+            await visitors.come(WARM_UP, at_once=at_once, turns=iter(range(warm)))
         over = asyncio.Event()
         with lab.recorder.span(SpanKind.PHASE, phase):
             reading = asyncio.create_task(_read(given, lab, deployment, phase, over))
             try:
-                async with asyncio.timeout(given.seconds), _accounts(lab, deployment, phase):
-                    await visitors.come(phase, at_once=at_once)
+                async with asyncio.timeout(3 * given.seconds), _accounts(lab, deployment, phase):
+                    least = given.least_visitors if phase == REFERENCE else 0
+                    await visitors.come(phase, at_once=at_once, turns=_for(given.seconds, least=least))
             except TimeoutError:
-                pass  # the set time is over
+                pass  # so few came that a longer wait would not be worth it
             finally:
                 over.set()
                 await reading
@@ -156,9 +162,8 @@ class _Visitors:
         self._addresses = _addresses(seed)
         self._session: aiohttp.ClientSession | None = None
 
-    async def come(self, phase: str, *, at_once: int, most: int | None = None) -> None:
-        """Visits, so many at a time, until `most` have come or the task is cancelled."""
-        turns: Iterator[int] = itertools.count() if most is None else iter(range(most))
+    async def come(self, phase: str, *, at_once: int, turns: Iterator[int]) -> None:
+        """Visits, so many at a time, one for each turn."""
 
         async def visit_on() -> None:
             for _ in turns:
@@ -193,6 +198,12 @@ class _Visitors:
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def _for(seconds: float, *, least: int) -> Iterator[int]:
+    """Turns until the time is over, and at least so many."""
+    until = time.monotonic() + seconds
+    return itertools.takewhile(lambda turn: turn < least or time.monotonic() < until, itertools.count())
 
 
 def _addresses(seed: int) -> Iterator[str]:

@@ -9,8 +9,14 @@ from cryptosense.workbench.verdicts import Verdict
 
 
 def soaked(
-    bytes_per_visitor: float, *, sweeps: int = 40, visitors_per_sweep: int = 50, noise: float = 20_000
+    bytes_per_visitor: float,
+    *,
+    sweeps: int = 40,
+    visitors_per_sweep: int = 50,
+    noise: float = 20_000,
+    filled_at: int = 1_000_000,
 ) -> History:
+    """A process that keeps so much for each visitor until `filled_at` have come."""
     draw = random.Random(3)
     events: list[Event] = []
     for sweep in range(sweeps):
@@ -19,7 +25,8 @@ def soaked(
             number = sweep * visitors_per_sweep + visitor
             events.append(Operation(number, "visit", f"v{number}", "http://i", at, at, Outcome.OK, 200, "churn"))
         for process in ("a", "b"):
-            value = 5e7 + bytes_per_visitor / 2 * sweep * visitors_per_sweep + draw.uniform(-noise, noise)
+            kept = bytes_per_visitor / 2 * min(sweep * visitors_per_sweep, filled_at)
+            value = 5e7 + kept + draw.uniform(-noise, noise)
             labels = {"process": process, "phase": "churn", "sweep": str(sweep)}
             events.append(Observation("process.rss", sweep + 0.99, value, labels))
     return History(started_at=0.0, events=tuple(events))
@@ -44,6 +51,18 @@ def test_a_leak_per_visitor_is_convicted_with_its_size() -> None:
 
 def test_a_slope_that_is_not_significant_but_may_exceed_the_margin_is_undecided() -> None:
     assert FLAT(soaked(500, noise=400_000)).verdict is Verdict.UNDECIDED
+
+
+def test_what_fills_up_at_first_is_neither_convicted_nor_acquitted() -> None:
+    finding = FLAT(soaked(8192, filled_at=600))
+    assert finding.interval is not None
+    assert finding.interval[0] > 512
+    assert finding.verdict is Verdict.UNDECIDED
+    assert "at first" in finding.reason
+
+
+def test_a_rise_that_is_too_short_for_two_halves_is_undecided() -> None:
+    assert FLAT(soaked(4096, sweeps=12)).verdict is Verdict.UNDECIDED
 
 
 def test_readings_without_a_visitor_between_them_make_no_slope() -> None:
