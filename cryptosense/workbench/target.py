@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cryptosense.errors import UsageError
 
@@ -164,11 +164,18 @@ class UpstreamProfile(_Part):
 
 
 class Account(_Part):
-    """A ready account: `email` and `password`, or `bearer`. Write secrets as `env:NAME`."""
+    """A ready account: `email` and `password`, or `bearer`. Secrets are written as `env:NAME`, and not otherwise."""
 
     email: str | None = None
     password: str | None = None
     bearer: str | None = None
+
+    @field_validator("password", "bearer")
+    @classmethod
+    def _from_the_environment(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(_REFERENCE):
+            raise ValueError("a secret stands in no file: write env:NAME, and put it into that environment variable")
+        return value
 
 
 class Hooks(_Part):

@@ -174,9 +174,10 @@ def test_a_stack_trace_on_the_wire_is_noticed(played):
 
 def test_dotted_fields_and_ready_accounts_are_understood(played, monkeypatch):
     monkeypatch.setenv("SHOP_PASSWORD", "open-sesame")
+    monkeypatch.setenv("SHOP_BEARER", "ready")
     profile = TargetProfile(
         auth=AuthProfile(bearer_field="session.bearer"),
-        accounts=(Account(email="a@example.com", password="env:SHOP_PASSWORD"), Account(bearer="ready")),
+        accounts=(Account(email="a@example.com", password="env:SHOP_PASSWORD"), Account(bearer="env:SHOP_BEARER")),
     )
     passwords = []
 

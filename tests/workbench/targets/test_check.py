@@ -38,7 +38,8 @@ async def test_an_account_that_is_refused_is_found_before_the_load(monkeypatch):
         return httpx.Response(401 if "login" in request.url.path else 200, json={})
 
     answered_by(monkeypatch, handler)
-    profile = TargetProfile(accounts=(Account(email="a@example.org", password="x"),))
+    monkeypatch.setenv("SHOP_WORD", "x")
+    profile = TargetProfile(accounts=(Account(email="a@example.org", password="env:SHOP_WORD"),))
     found = topics(await check.check_target(Target(urls=("http://127.0.0.1:1",), profile=profile, foreign=True)))
     assert found["sessions"] is False
     assert "CSRF tokens" not in found

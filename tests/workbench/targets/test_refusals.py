@@ -69,6 +69,14 @@ def test_a_secret_that_is_not_in_the_environment_is_missed_before_anything_is_se
     assert "SHOP_WORD, which is not set" in refused("--target", "http://127.0.0.1:9", "--yes", profile=profile)
 
 
+@pytest.mark.parametrize("key", ["password", "bearer"])
+def test_a_secret_that_stands_in_the_profile_is_refused_without_repeating_it(refused, key):
+    said = refused("--target", "http://127.0.0.1:9", "--yes", profile=f'[[accounts]]\n{key} = "hunter2"\n')
+    assert "write env:NAME" in said
+    assert f"accounts.0.{key}" in said
+    assert "hunter2" not in said
+
+
 @pytest.mark.parametrize("option", ["--max-rate=0", "--max-concurrency=0", "--max-seconds=0", "--max-accounts=-1"])
 def test_a_ceiling_that_is_none_is_refused(refused, option):
     assert option.partition("=")[0] in refused("--target", "http://127.0.0.1:9", "--yes", option)
