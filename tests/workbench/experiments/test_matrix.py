@@ -20,6 +20,8 @@ SERVERS = ("valkey", "redis7")
 REDIS_7 = Path("/usr/bin/redis-server")
 STORIES = ("csrf", "limits", "caches")
 USUAL_CONTROLS = ("csrf-1", "rate-3", "cache-4")
+REFUSE_NOBODY = {"caches": {"honest-refusals"}}
+"""Stories in which nobody is refused, so that what a refusal says cannot be told."""
 SUSPECTS = [Suspect(name, control.contract, control.flaw) for name, control in controls().items()]
 BY_CONTRACT = {suspect.contract: suspect.name for suspect in SUSPECTS}
 
@@ -59,13 +61,14 @@ def served_by(monkeypatch):
     return choose
 
 
-@pytest.mark.parametrize(("stories", "topology", "server"), matrix(STORIES, ["restart", "store", "outage"]))
+@pytest.mark.parametrize(("stories", "topology", "server"), matrix(STORIES, ["all"]))
 async def test_the_reference_keeps_its_promises_on(stories, topology, server, conducted, served_by):
     served_by(server)
     judged = await conducted(EXPERIMENT, instances=2, stories=stories, topology=topology)
-    told = {name: why for name, why in judged.not_holding().items() if f"stories is {stories}" not in why}
-    assert told == {}
-    assert len(told) < len(judged.judgements) - len(judged.not_holding()), "some claims were judged"
+    not_holding = judged.not_holding()
+    told = {name: why for name, why in not_holding.items() if f"stories is {stories}" not in why}
+    assert told.keys() <= REFUSE_NOBODY.get(stories, set()), told
+    assert len(not_holding) < len(judged.judgements), "some claims were judged"
 
 
 def tried_on(contract, topology):
