@@ -25,11 +25,14 @@ class Regression:
 
 
 def regressions(rows: Sequence[Row], baseline: Mapping[str, Mapping[str, Any]]) -> list[Regression]:
-    """The rows that got worse: the whole interval is worse than the baseline's whole interval by the minimum effect."""
+    """The rows that got worse: the whole interval is worse than the baseline's whole interval by the minimum effect.
+
+    Ratios, counts and bytes are held against the baseline; a time of one machine is not.
+    """
     found = []
     for row in rows:
         before = baseline.get(row.id)
-        if before is None or row.goal is None:
+        if before is None or row.goal is None or not row.carries_over:
             continue
         now = row.ours.figure
         if row.goal.better is Better.LOWER:
@@ -58,6 +61,6 @@ def write_baseline(rows: Sequence[Row], path: Path = BASELINE) -> None:
     kept = {
         row.id: {"median": row.ours.figure.median, "low": row.ours.figure.low, "high": row.ours.figure.high}
         for row in rows
-        if row.goal is not None
+        if row.goal is not None and row.carries_over
     }
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

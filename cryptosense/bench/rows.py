@@ -51,6 +51,11 @@ class Row:
         return next(entry for entry in self.entries if entry.name == OURS)
 
     @property
+    def carries_over(self) -> bool:
+        """Whether the figure means the same on another machine, or on this one when it is busy: no time does."""
+        return self.unit not in {"µs", "ms"}
+
+    @property
     def reached(self) -> bool | None:
         """Whether our median reaches the goal; None for a row that has no goal."""
         return None if self.goal is None else self.goal.reached(self.ours.figure.median)

@@ -11,11 +11,11 @@ from cryptosense.bench.rows import OURS, Better, Entry, Goal, Row, exact
 from cryptosense.errors import UsageError
 
 
-def row(figure, *, goal=0.5, better=Better.LOWER, low=None, high=None):
+def row(figure, *, goal=0.5, better=Better.LOWER, low=None, high=None, unit="× floor"):
     measured = exact(figure)
     if low is not None:
         measured = type(measured)(figure, low, high, 9)
-    return Row("row", "a row", "× floor", [Entry(OURS, measured), Entry("peer", exact(1.2))], Goal(goal, better))
+    return Row("row", "a row", unit, [Entry(OURS, measured), Entry("peer", exact(1.2))], Goal(goal, better))
 
 
 async def test_every_contender_runs_in_every_round():
@@ -75,6 +75,13 @@ def test_a_regression_needs_an_effect_beyond_both_intervals(tmp_path, now, bette
     assert bool(found) is worse
     if worse:
         assert "row: was 0.3" in str(found[0])
+
+
+@pytest.mark.parametrize(("unit", "held"), [("× floor", True), ("bytes", True), ("µs", False), ("ms", False)])
+def test_a_time_of_one_machine_is_not_held_against_another(unit, held, tmp_path):
+    write_baseline([row(0.3, unit=unit)], tmp_path / "baseline.json")
+    assert bool(load_baseline(tmp_path / "baseline.json")) is held
+    assert bool(regressions([row(3.0, unit=unit)], {"row": {"median": 0.3, "low": 0.3, "high": 0.3}})) is held
 
 
 def test_a_missing_baseline_is_said_in_one_line(tmp_path):
