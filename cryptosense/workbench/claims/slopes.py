@@ -66,10 +66,11 @@ def flat(name: str, *, visit: str, phase: str, margin: float, unit: str) -> Chec
 
 
 def _later_half(visitors: Sequence[float], values: Sequence[float]) -> Slope | None:
-    """The slope over the later half of the visitors; None with too few readings."""
-    middle = (visitors[0] + visitors[-1]) / 2
-    later = [(visitor, value) for visitor, value in zip(visitors, values, strict=True) if visitor >= middle]
-    return slope(*zip(*later, strict=True)) if len(later) >= 8 else None
+    """The slope over the later half of the readings, or the last eight of them; None with fewer than twelve in all."""
+    if len(visitors) < 12:
+        return None
+    first = min(len(visitors) // 2, len(visitors) - 8)
+    return slope(visitors[first:], values[first:])
 
 
 def _judged(found: Slope, later: Slope | None, margin: float) -> tuple[Verdict, str]:

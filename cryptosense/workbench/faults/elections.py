@@ -28,6 +28,7 @@ _STEPS = {
     "+promoted-slave": "promoted",
     "+switch-master": "announced",
 }
+_IN_A_CLUSTER = ("suspected", "down", "promoted")
 _POLL_S = 0.02
 
 
@@ -62,25 +63,35 @@ async def _listen(sentinel: Server, recorder: Recorder, ready: asyncio.Event) ->
 
 
 async def _poll(server: Server, recorder: Recorder) -> None:
-    """A Cluster announces nothing, so each node's own view is read again and again."""
+    """A Cluster announces nothing, so each node's own view is read again and again.
+
+    What is first seen in one look is recorded in the order in which it must have happened.
+    """
     seen: dict[int, frozenset[str]] = {}
     while True:
         with contextlib.suppress(RedisError, OSError):
+            steps: set[str] = set()
             for node in node_lines(await server.command("CLUSTER", "NODES")):
                 if node.port in seen:
-                    _note_changes(recorder, server, node, seen[node.port])
+                    steps |= _steps(node, seen[node.port])
                 seen[node.port] = node.flags
+            for step in _IN_A_CLUSTER:
+                if step in steps:
+                    _note(recorder, step, server.name)
         await asyncio.sleep(_POLL_S)
 
 
-def _note_changes(recorder: Recorder, server: Server, node: NodeLine, before: frozenset[str]) -> None:
+def _steps(node: NodeLine, before: frozenset[str]) -> set[str]:
+    """What has happened to the node since the look before; what is down was suspected, if only between two looks."""
     new = node.flags - before
-    if "fail?" in new:
-        _note(recorder, "suspected", server.name)
+    steps = set()
+    if "fail?" in new or ("fail" in new and "fail?" not in before):
+        steps.add("suspected")
     if "fail" in new:
-        _note(recorder, "down", server.name)
+        steps.add("down")
     if "master" in new and "slave" in before:
-        _note(recorder, "promoted", server.name)
+        steps.add("promoted")
+    return steps
 
 
 def _note(recorder: Recorder, step: str, server: str) -> None:

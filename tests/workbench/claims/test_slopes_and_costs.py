@@ -62,7 +62,8 @@ def test_what_fills_up_at_first_is_neither_convicted_nor_acquitted() -> None:
 
 
 def test_a_rise_that_is_too_short_for_two_halves_is_undecided() -> None:
-    assert FLAT(soaked(4096, sweeps=12)).verdict is Verdict.UNDECIDED
+    assert FLAT(soaked(4096, sweeps=11)).verdict is Verdict.UNDECIDED
+    assert FLAT(soaked(4096, sweeps=12)).verdict is Verdict.VIOLATED
 
 
 def test_readings_without_a_visitor_between_them_make_no_slope() -> None:
