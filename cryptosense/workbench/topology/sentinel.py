@@ -50,20 +50,26 @@ class SentinelStore:
         return {"REDIS_URL": self.url}
 
     async def primary(self) -> Server:
-        """The server that most sentinels, else the first that answers, call the primary.
+        """The server that the newest configuration names: after a promotion, that of the sentinel which led it.
+
+        The others learn of it from that one, up to some hundred milliseconds later, and outnumber it until then;
+        what tells old from new is the epoch (Redis Sentinel documentation, "Configuration epochs").
 
         Raises:
             CouldNotStart: no sentinel answers.
         """
-        votes: list[int] = []
+        newest, port = -1, 0
         for sentinel in self.sentinels:
             try:
-                votes.append(int((await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE))[1]))
-            except (RedisError, OSError, TypeError):
+                # In this order, for a promotion between the two must not lend the old address its epoch.
+                epoch = int((await sentinel.command("SENTINEL", "MASTER", SERVICE))["config-epoch"])
+                named = await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+            except (RedisError, OSError):
                 continue
-        if not votes:
+            if epoch > newest:
+                newest, port = epoch, int(named[1])
+        if newest < 0:
             raise CouldNotStart("no sentinel answers")
-        port = max(votes, key=votes.count)
         return next(server for server in self.data_servers if server.port == port)
 
     async def info(self, section: str = "default") -> Mapping[str, str]:

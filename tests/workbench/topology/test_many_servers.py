@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from cryptosense.errors import CouldNotStart
 from cryptosense.workbench.topology.cluster import start_cluster
 from cryptosense.workbench.topology.given import GivenStore
 from cryptosense.workbench.topology.process import kill_together
-from cryptosense.workbench.topology.sentinel import start_sentinel
+from cryptosense.workbench.topology.sentinel import SentinelStore, start_sentinel
 
 
 async def new_primary(store, old):
@@ -87,6 +88,39 @@ async def test_sentinel_comes_up_with_replicas_that_writes_need_and_fails_over(t
     finally:
         await kill_together(store.servers)
     assert not any(server.alive() for server in store.servers)
+
+
+class Listening:
+    """A data server, as far as a sentinel's answer names it."""
+
+    def __init__(self, port):
+        self.port = port
+
+
+class Saying:
+    """A sentinel that knows one configuration."""
+
+    def __init__(self, epoch, port):
+        self.answers = {"MASTER": {"config-epoch": str(epoch)}, "GET-MASTER-ADDR-BY-NAME": ["127.0.0.1", str(port)]}
+
+    async def command(self, _, question, __):
+        return self.answers[question]
+
+
+class Gone:
+    async def command(self, *_):
+        raise RedisConnectionError("refused")
+
+
+@pytest.mark.parametrize("place", range(3))
+async def test_the_sentinel_that_led_the_failover_is_believed_before_the_others_have_learned_of_it(place):
+    old, new = Listening(1), Listening(2)
+    sentinels = [Saying(0, old.port), Saying(0, old.port)]
+    assert await SentinelStore([old, new], [*sentinels, Gone()]).primary() is old
+    sentinels.insert(place, Saying(1, new.port))
+    assert await SentinelStore([old, new], sentinels).primary() is new
+    with pytest.raises(CouldNotStart, match="no sentinel answers"):
+        await SentinelStore([old, new], [Gone()]).primary()
 
 
 async def test_a_cluster_serves_all_slots_and_a_replica_takes_over_for_its_primary(tmp_path):
