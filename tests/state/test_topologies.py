@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+from redis.exceptions import ConnectionError as NoConnection
 
 from cryptosense.errors import ConfigurationError, CouldNotStart, StateError, StateUnavailable
 from cryptosense.state.catalog import open_redis
 from cryptosense.state.contracts import CacheKey, EntryKind, Quota
 from cryptosense.state.redis.cluster import ClusterRoute
+from cryptosense.state.redis.sentinels import Sentinels
 from cryptosense.workbench.topology.cluster import start_cluster
 from cryptosense.workbench.topology.process import kill_together
 from cryptosense.workbench.topology.sentinel import SERVICE, start_sentinel
@@ -102,6 +104,31 @@ async def test_rate_9_after_a_failover_the_new_primary_is_found_and_has_the_scri
             if how == "freeze":
                 old.thaw()
                 assert await works(opened.state), "the thawed old primary misleads nobody"
+
+
+async def another_than(old, sentinels) -> int:
+    """The port of the primary, once it is another one; a sentinel told to fail over first calls the old one down."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(NoConnection):
+                if (port := (await sentinels.primary())[1]) != old.port:
+                    return port
+            await asyncio.sleep(0.01)
+
+
+async def test_rate_9_the_sentinel_that_leads_a_failover_names_the_new_primary_before_it_is_over(tmp_path, tools):
+    async with sentinel_of_its_own(tmp_path) as store:
+        leader, old = store.sentinels[0], store.data_servers[0]
+        sentinels = Sentinels(
+            tools.Address(nodes_of([leader]), kind="sentinel", service=SERVICE), client_name="cryptosense-test"
+        )
+        assert await sentinels.primary() == ("127.0.0.1", old.port)
+        await leader.command("SENTINEL", "FAILOVER", SERVICE)
+        named = await another_than(old, sentinels)
+        watched = await leader.command("SENTINEL", "MASTER", SERVICE)
+        assert (watched["port"], "failover_in_progress" in watched["flags"]) == (str(old.port), True), "not over yet"
+        assert named in {server.port for server in store.data_servers[1:]}
+        await sentinels.close()
 
 
 async def test_sentinel_has_credentials_of_its_own(tmp_path, tools):

@@ -3,27 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
-from redis.asyncio import Sentinel
 from redis.asyncio.connection import Connection
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NoConnection
-from redis.retry import Retry
 
 from cryptosense.errors import ConfigurationError
 from cryptosense.state.observer import StateObserver
-from cryptosense.state.redis.address import CONNECT_SECONDS, RedisAddress, new_connection, tls_options
+from cryptosense.state.redis.address import CONNECT_SECONDS, RedisAddress, new_connection
 from cryptosense.state.redis.channel import Channel
 from cryptosense.state.redis.cluster import ClusterRoute
 from cryptosense.state.redis.link import Link, greet, packed
 from cryptosense.state.redis.routes import Route, SingleRoute
 from cryptosense.state.redis.scripts import scripts
+from cryptosense.state.redis.sentinels import Sentinels
 from cryptosense.state.redis.wakeups import Wakeups
 from cryptosense.state.redis.wire import Wire
-
-SENTINEL_SECONDS = 0.25
-"""How long one Sentinel may take to answer before the next one is asked."""
 
 Opening = Callable[[], Awaitable[Connection]]
 
@@ -38,8 +32,6 @@ def open_channel(
     """
     if address.kind == "cluster" and address.db != 0:
         raise ConfigurationError("a cluster has no database but number 0")
-    if address.kind == "sentinel" and not address.service:
-        raise ConfigurationError("Sentinel needs the name of a service")
 
     def at(host: str, port: int) -> Opening:
         return lambda: open_server(address, host, port, client_name=client_name)
@@ -53,14 +45,25 @@ def open_channel(
         route = ClusterRoute(address.nodes, link, observer=observer)
         opening = _first_of([at(host, port) for host, port in address.nodes])
     elif address.kind == "sentinel":
-        opening, sentinel = sentinel_opening(address, client_name=client_name)
+        sentinels = Sentinels(address, client_name=client_name)
+        opening = _primary_of(sentinels, address, client_name)
         name = f"primary of {address.service}"
         primary = Link(name, _wired(opening), stall_s=2 * budget_ms / 1000, observer=observer)
-        route = SingleRoute(primary, sentinel=sentinel)
+        route = SingleRoute(primary, sentinels=sentinels)
     else:
         opening = at(*address.nodes[0])
         route = SingleRoute(link(*address.nodes[0]))
     return Channel(route, budget_ms=budget_ms), Wakeups(opening)
+
+
+def _primary_of(sentinels: Sentinels, address: RedisAddress, client_name: str) -> Opening:
+    """Asks for each connection anew."""
+
+    async def opening() -> Connection:
+        host, port = await sentinels.primary()
+        return await open_server(address, host, port, client_name=client_name, primary=True)
+
+    return opening
 
 
 def _wired(opening: Opening) -> Callable[[], Awaitable[Wire]]:
@@ -105,27 +108,3 @@ async def open_server(
             await connection.disconnect(nowait=True)
         raise
     return connection
-
-
-def sentinel_opening(
-    address: RedisAddress, *, client_name: str | None
-) -> tuple[Callable[[], Awaitable[Connection]], Sentinel]:
-    """Asks Sentinel for the primary, for each connection anew; and the Sentinel client, to be closed at the end."""
-    options: dict[str, Any] = {
-        "username": address.sentinel_username,
-        "password": address.sentinel_password,
-        "socket_timeout": SENTINEL_SECONDS,
-        "socket_connect_timeout": SENTINEL_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
-        "client_name": client_name,
-        **({"ssl": True, **tls_options(address)} if address.tls else {}),
-    }
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        list(address.nodes), sentinel_kwargs=options
-    )
-
-    async def opening() -> Connection:
-        host, port = await sentinel.discover_master(address.service or "")
-        return await open_server(address, host, port, client_name=client_name, primary=True)
-
-    return opening, sentinel

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from redis.asyncio import Sentinel
-
 from cryptosense.state.redis.link import Link
+from cryptosense.state.redis.sentinels import Sentinels
 
 
 class Route(Protocol):
@@ -41,9 +40,9 @@ class Route(Protocol):
 class SingleRoute:
     """Everything lies on one server."""
 
-    def __init__(self, link: Link, *, sentinel: Sentinel | None = None) -> None:
+    def __init__(self, link: Link, *, sentinels: Sentinels | None = None) -> None:
         self._link = link
-        self._sentinel = sentinel
+        self._sentinels = sentinels
 
     def known(self, key: str) -> Link:  # noqa: ARG002 - the same for every key
         return self._link
@@ -62,5 +61,5 @@ class SingleRoute:
 
     async def close(self) -> None:
         await self._link.close()
-        if self._sentinel is not None:
-            await self._sentinel.aclose()
+        if self._sentinels is not None:
+            await self._sentinels.close()
