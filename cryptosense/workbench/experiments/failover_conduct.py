@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cryptosense.workbench.client import Wire
 from cryptosense.workbench.deployment import Capability, Deployment, DeploymentPlan, StoreKind, UpstreamPlan
 from cryptosense.workbench.experiment import Lab
-from cryptosense.workbench.experiments.failover_lanes import Lanes, store_answers, watched_store
+from cryptosense.workbench.experiments.failover_lanes import Lanes, acts_as_primary, store_answers, watched_store
 from cryptosense.workbench.experiments.failover_parameters import FailoverParameters, stores_of
 from cryptosense.workbench.experiments.failover_scenarios import Scenario
 from cryptosense.workbench.faults import FAULTS, Fault, inflicted, watch_elections
@@ -158,11 +158,16 @@ def _fault(deployment: Deployment, written: str) -> Fault:
 
 
 async def _until_a_new_primary(store: OwnStore, at_most_s: float) -> None:
-    """Waits until another server answers as the primary, so long at most; the history shows if none did."""
+    """Waits until another server alone takes the writes, so long at most; the history shows if none did.
+
+    One that was demoted takes them until Sentinel tells it, about a second after it has been replaced. What is written
+    there is lost, so that such a write shows nothing of a recovery.
+    """
     before = await store.primary()
     loop = asyncio.get_running_loop()
     until = loop.time() + at_most_s
     while loop.time() < until:
-        if await store.primary() is not before and await store_answers(store):
+        replaced = await store.primary() is not before and await store_answers(store)
+        if replaced and not await acts_as_primary(before):
             return
         await asyncio.sleep(_POLL_S)

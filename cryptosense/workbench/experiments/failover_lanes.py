@@ -6,7 +6,8 @@ scenario's name as its phase.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import aiohttp
 
@@ -15,6 +16,7 @@ from cryptosense.workbench.deployment import Store
 from cryptosense.workbench.history import Recorder
 from cryptosense.workbench.target import Route, Target
 from cryptosense.workbench.targets.ceilings import within_ceilings
+from cryptosense.workbench.topology.servers import Server
 
 _PROBE_S = 0.3
 _READING_EVERY_S = 0.1
@@ -95,12 +97,16 @@ class Lanes:
 
         for writer in self._writers:
             writer.begin(phase)
-        paces: list[tuple[Step, float]] = [(writer.step, self._post_every_s) for writer in self._writers]
-        paces += [(read_tokens, 0.25), (use_session, 0.25)]
+        # Spread over the pace: whoever comes next finds out when the store is back, and not all at one moment.
+        paces = [
+            _Pace(writer.step, self._post_every_s, place / len(self._writers))
+            for place, writer in enumerate(self._writers)
+        ]
+        paces += [_Pace(read_tokens, 0.25, 0.0), _Pace(use_session, 0.25, 0.5)]
         if not self._wire.target.foreign:  # a stranger's limit is not the one that the run plans with
-            paces += [(probe_limit, self._probe_every_s * _PROBERS)] * _PROBERS
+            paces += [_Pace(probe_limit, self._probe_every_s * _PROBERS, place / _PROBERS) for place in range(_PROBERS)]
         over = asyncio.Event()
-        tasks = [asyncio.create_task(_keep(step, every, over)) for step, every in paces]
+        tasks = [asyncio.create_task(_keep(pace, over)) for pace in paces]
         try:
             yield
         finally:
@@ -109,15 +115,29 @@ class Lanes:
         await asyncio.gather(*(writer.settle() for writer in self._writers))
 
 
-async def _keep(step: Step, every_s: float, over: asyncio.Event) -> None:
+class _Pace(NamedTuple):
+    """A step every so often, the first one after that share of the pause."""
+
+    step: Step
+    every_s: float
+    first: float
+
+
+async def _keep(pace: _Pace, over: asyncio.Event) -> None:
     """Takes the step at its pace until it is over; a slow answer delays the next step instead of piling them up."""
     loop = asyncio.get_running_loop()
-    while not over.is_set():
-        begun = loop.time()
-        await step()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, every_s - (loop.time() - begun))):
-                await over.wait()
+    due = loop.time() + pace.first * pace.every_s
+    while not await _over_by(due, over):
+        due = loop.time() + pace.every_s
+        await pace.step()
+
+
+async def _over_by(moment: float, over: asyncio.Event) -> bool:
+    """Waits until then, or until it is over; whether it is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(moment):
+            await over.wait()
+    return over.is_set()
 
 
 @contextlib.asynccontextmanager
@@ -139,12 +159,23 @@ async def _watch_store(recorder: Recorder, store: Store, phase: str) -> None:
 
 
 async def store_answers(store: Store) -> bool:
-    """Whether the store's primary answers as one, asked with a client of the workbench's own."""
+    """Whether the store's primary answers as one that takes writes, asked with a client of the workbench's own."""
+    return await _takes_writes(store.info)
+
+
+async def acts_as_primary(server: Server) -> bool:
+    """Whether this one server takes writes; one that has been replaced does so until it hears of it."""
+    return await _takes_writes(server.info)
+
+
+async def _takes_writes(info: Callable[[str], Awaitable[Mapping[str, str]]]) -> bool:
     try:
         async with asyncio.timeout(_PROBE_S):
-            return (await store.info("replication")).get("role") == "master"
+            replication = await info("replication")
     except Exception:  # noqa: BLE001 (whatever the driver makes of a dead server, the answer is no)
         return False
+    # Told only where writes need replicas: with none of them a primary refuses every write (NOREPLICAS).
+    return replication.get("role") == "master" and replication.get("min_slaves_good_slaves") != "0"
 
 
 async def _watch_ready(recorder: Recorder, url: str, target: Target, phase: str) -> None:

@@ -1,8 +1,11 @@
 """The experiment `failover`: what it claims about failures of Redis, and that a real run comes out right."""
 
+import asyncio
+
 import pytest
 
 from cryptosense.workbench.experiments.failover import EXPERIMENT
+from cryptosense.workbench.experiments.failover_lanes import store_answers
 
 
 def test_an_unknown_failure_is_refused_and_the_known_ones_are_named():
@@ -30,3 +33,50 @@ async def test_a_killed_and_restarted_server_is_felt_as_honest_refusals_only(con
     assert set(judged.not_holding()) <= timings
     assert {chart.name for chart in judged.charts} == {"timeline_standalone-aof", "recovery", "lost_writes"}
     assert "server killed" in judged.charts[0].alt
+
+
+@pytest.mark.end_to_end
+@pytest.mark.full
+async def test_after_a_planned_failover_a_write_counts_only_where_it_stays(conducted):
+    small = {"instances": 2, "sessions": 3, "before_s": 1.0, "limit": 12, "window_s": 2.0}
+    judged = await conducted(EXPERIMENT, **small, scenarios=("sentinel-demote",))
+    assert judged.violated() == set()
+    fault = next(span for span in judged.history.spans() if span.labels.get("phase") == "sentinel-demote")
+    answers = judged.history.observations("store.answers", phase="sentinel-demote")
+    assert [item.value for item in answers if item.at > fault.ended_at][:3] == [1.0] * 3, "the new primary takes writes"
+
+
+class Telling:
+    """A store whose primary says this of its replication."""
+
+    def __init__(self, **replication):
+        self.replication = replication
+
+    async def info(self, section):
+        assert section == "replication"
+        return self.replication
+
+
+class Silent:
+    async def info(self, section):
+        await asyncio.sleep(5)
+
+
+class Dead:
+    async def info(self, section):
+        raise OSError(f"no {section}")
+
+
+@pytest.mark.parametrize(
+    ("store", "takes_writes"),
+    [
+        (Telling(role="master"), True),
+        (Telling(role="master", min_slaves_good_slaves="1"), True),
+        (Telling(role="master", min_slaves_good_slaves="0"), False),
+        (Telling(role="slave"), False),
+        (Silent(), False),
+        (Dead(), False),
+    ],
+)
+async def test_a_store_answers_when_its_primary_takes_writes(store, takes_writes):
+    assert await store_answers(store) is takes_writes
