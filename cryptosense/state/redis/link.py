@@ -105,8 +105,7 @@ class Link:
         elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush_turn)
-        if self._timer is None or deadline < self._due:
-            self._watch(deadline)
+        self._watch(deadline)
         return future
 
     def submit_all(self, commands: Sequence[bytes], deadline: float) -> "list[asyncio.Future[Any]]":
@@ -117,8 +116,7 @@ class Link:
         futures = [self._loop.create_future() for _ in commands]
         self._pending += [_Call(command, future, deadline) for command, future in zip(commands, futures, strict=True)]
         self._flush()
-        if self._timer is None or deadline < self._due:
-            self._watch(deadline)
+        self._watch(deadline)
         return futures
 
     async def wait_ready(self, seconds: float) -> bool:
@@ -235,7 +233,10 @@ class Link:
         self._fail_pending(reason)
 
     def _watch(self, moment: float) -> None:
+        """Has a look at the deadlines then, unless there is one sooner."""
         if self._timer is not None:
+            if moment >= self._due:
+                return
             self._timer.cancel()
         self._due = moment
         self._timer = self._loop.call_at(moment, self._expire)

@@ -8,13 +8,13 @@ import numpy as np
 
 from cryptosense.workbench.claims.claim import Finding, undecided
 from cryptosense.workbench.preflight.facts import Facts, NodeFacts
+from cryptosense.workbench.topology.sentinel import DOWN_AFTER_MS
 from cryptosense.workbench.verdicts import Verdict
 
 OLDEST_REDIS = (7, 0)
 HEADROOM = 0.75
 BIG_KEY_BYTES = 1_000_000
 SLOTS = 16_384
-LEAST_PATIENCE_MS = 1_500
 STATE_BUDGET_MS = 250.0
 PING_SHARE_OF_BUDGET = 0.1
 
@@ -191,8 +191,8 @@ def _patience(facts: Facts) -> Finding:
     if patience is None:
         return undecided("the sentinel did not tell down-after-milliseconds: permit SENTINEL MASTER")
     return _holds_if(
-        patience >= LEAST_PATIENCE_MS,
-        f"at least {LEAST_PATIENCE_MS}",
+        patience >= DOWN_AFTER_MS,
+        f"at least {DOWN_AFTER_MS}",
         patience,
         f"down-after-milliseconds is {patience}; a sentinel connects to an instance at most once a second, so with "
         "less it calls a new primary down before it has called on it, and one failover sets off the next",
@@ -348,7 +348,7 @@ _CHECKS: tuple[tuple[str, str, str, Check], ...] = (
     (
         "patience",
         "The sentinels give a new primary time to be called on.",
-        f"Set `sentinel down-after-milliseconds` to {LEAST_PATIENCE_MS} or more.",
+        f"Set `sentinel down-after-milliseconds` to {DOWN_AFTER_MS} or more.",
         _patience,
     ),
     ("encryption", "Tokens do not cross a network in the clear.", "Use `rediss://` (REDIS_TLS=true).", _encryption),
