@@ -9,7 +9,7 @@ import pytest
 from PIL import ImageColor
 
 from cryptosense.workbench import charts, measures
-from cryptosense.workbench.charts.style import COLOURS, figure_text
+from cryptosense.workbench.charts.style import COLOURS, figure_text, styled
 from cryptosense.workbench.experiment import Chart
 from cryptosense.workbench.history import Operation, Outcome, Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
@@ -181,6 +181,52 @@ def test_figures_at_the_ends_of_close_lines_stand_on_either_side():
     figure = charts.lines("l", "L", [charts.Panel("P", "x", "y", close)]).figure
     sides = {text.get_text(): text.get_verticalalignment() for text in figure.axes[0].texts}
     assert sides == {"100": "bottom", "99": "top"}
+
+
+def extents(figure, axis):
+    """Where the titles, the notes and the labels of a panel lie on the page, by their text."""
+    with styled():
+        figure.canvas.draw()
+    # Matplotlib has three titles for an axis and a public name for the middle one alone.
+    written = [*axis.texts, axis.title, axis._left_title, axis._right_title]
+    return {text.get_text(): text.get_window_extent() for text in written if text.get_text()}
+
+
+def overlapping(found):
+    names = list(found)
+    return [
+        (one, other) for i, one in enumerate(names) for other in names[i + 1 :] if found[one].overlaps(found[other])
+    ]
+
+
+def test_no_faults_label_runs_into_another_or_out_of_the_picture():
+    found = [Operation(i, "csrf.post", "a", "u", float(i), i + 0.1, Outcome.OK) for i in range(80)]
+    names = [
+        "server killed, restarted from its AOF",
+        "server frozen",
+        "scripts flushed",
+        "replies slowed",
+        "memory full",
+    ]
+    begun = [5.0, 12.0, 14.0, 60.0, 78.0]
+    faults = [Span(SpanKind.FAULT, name, at, at + 1, {"label": name}) for name, at in zip(names, begun, strict=True)]
+    figure = charts.outcome_timeline("t", "T", measures.timeline(found, bin_s=1.0), faults).figure
+    placed = extents(figure, figure.axes[0])
+    assert len(placed) == len(names) + 2
+    assert overlapping(placed) == []
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in placed.values())
+
+
+def test_a_panels_sample_size_does_not_run_into_its_title():
+    panels = [
+        charts.Panel(f"CSRF posts refused {place}", "n", "%", [charts.Series("a", [1, 2], [0, 80])], samples=6_000_000)
+        for place in range(3)
+    ]
+    figure = charts.lines("l", "L", panels, columns=3).figure
+    for axis in figure.axes:
+        placed = extents(figure, axis)
+        assert "n = 6,000,000" in placed
+        assert overlapping({text: box for text, box in placed.items() if not text.isdigit()}) == []
 
 
 def test_figures_are_written_as_people_write_them():

@@ -127,10 +127,29 @@ def as_svg(figure: Figure) -> str:
 
 
 def sample_note(axis: Axes, samples: int | str | None) -> None:
-    """Writes how many samples a panel rests on above its right corner."""
-    if samples is not None:
-        text = f"n = {samples:,}" if isinstance(samples, int) else samples
+    """Writes how many samples a panel rests on above its right corner, and below its title where panels share a row.
+
+    The title has to be set before.
+    """
+    if samples is None:
+        return
+    text = f"n = {samples:,}" if isinstance(samples, int) else samples
+    gridspec = axis.get_gridspec()
+    if gridspec is None or gridspec.ncols == 1:
         axis.set_title(text, loc="right", fontsize=8, fontweight="normal", color=COLOURS["muted"])
+        return
+    axis.set_title(axis.get_title(loc="left"), loc="left", pad=15)
+    axis.annotate(
+        text,
+        xy=(1, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=COLOURS["muted"],
+    )
 
 
 def limit_line(axis: Axes, value: float, label: str) -> None:

@@ -7,12 +7,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from cryptosense.workbench.charts.style import COLOURS, figure_text, in_words, new_figure, sample_note, styled
+from cryptosense.workbench.charts.style import (
+    COLOURS,
+    WIDTH,
+    figure_text,
+    in_words,
+    new_figure,
+    sample_note,
+    styled,
+)
 from cryptosense.workbench.experiment import Chart
 from cryptosense.workbench.history import Span, SpanKind
 
 _OUTCOMES = (("ok", "ok", ""), ("failed", "refused or failed", "////"), ("unknown", "no answer (unknown)", "xxxx"))
 _FAULT_HATCHES = ("", "\\\\", "--", "||", "++")
+_LETTER_POINTS = 4.4
+"""The mean width of a letter of a fault's label."""
+_ROW_POINTS = 10
+_ROOM = 0.16
+"""What a row of labels adds to the height of the bars."""
+_AXIS_SHARE = 0.9
+"""The share of the figure's width that the axes have."""
 
 
 def outcome_timeline(name: str, title: str, table: pd.DataFrame, faults: Sequence[Span] = ()) -> Chart:
@@ -91,20 +106,30 @@ def _shade(axis: Axes, faults: Sequence[Span]) -> None:
 
 
 def _name_faults(axis: Axes, faults: Sequence[Span]) -> None:
-    for span in faults:
-        if span.kind is SpanKind.FAULT:
-            axis.annotate(
-                f"{_label(span)} ({figure_text(span.ended_at - span.started_at)} s)",
-                xy=(span.started_at, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(2, -2),
-                textcoords="offset points",
-                va="top",
-                fontsize=7.5,
-                color=COLOURS["ink"],
-                bbox={"facecolor": COLOURS["surface"], "alpha": 0.75, "linewidth": 0, "pad": 1.0},
-                zorder=5,
-            )
+    """Each label begins at its fault, in the first row where it runs into no other."""
+    left, right = axis.get_xlim()
+    seconds_a_letter = _LETTER_POINTS * (right - left) / (72 * WIDTH * _AXIS_SHARE)
+    row_ends: list[float] = []
+    for span in sorted(faults, key=lambda span: span.started_at):
+        if span.kind is not SpanKind.FAULT:
+            continue
+        text = f"{_label(span)} ({figure_text(span.ended_at - span.started_at)} s)"
+        begins = max(left, min(span.started_at, right - len(text) * seconds_a_letter))
+        row = next((row for row, end in enumerate(row_ends) if end <= begins), len(row_ends))
+        row_ends[row : row + 1] = [begins + len(text) * seconds_a_letter]
+        axis.annotate(
+            text,
+            xy=(begins, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, -2 - _ROW_POINTS * row),
+            textcoords="offset points",
+            va="top",
+            fontsize=7.5,
+            color=COLOURS["ink"],
+            bbox={"facecolor": COLOURS["surface"], "alpha": 0.75, "linewidth": 0, "pad": 1.0},
+            zorder=5,
+        )
+    axis.set_ylim(0, axis.get_ylim()[1] * (1 + _ROOM * len(row_ends)))
 
 
 def fault_names(spans: Sequence[Span]) -> list[tuple[str, Span]]:
