@@ -39,4 +39,5 @@ def test_a_notebook_run_by_hand_comes_out_as_committed_and_leaves_a_run(name: st
     assert compared.returncode == 0, compared.stdout[-3000:]
     run = SavedRun((tmp_path / "latest").resolve())
     assert run.experiments == [name]
-    assert run[name].operations().shape[0] > 0
+    told = run[name].history  # capacity asks nothing: a driver puts the users in, and what they take is read
+    assert told.operations() or told.observations("capacity.bytes")

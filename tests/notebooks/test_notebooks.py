@@ -9,9 +9,14 @@ import nbformat
 import papermill
 import pytest
 
+from cryptosense.workbench.claims.claim import judge
 from cryptosense.workbench.experiments import catalog
+from cryptosense.workbench.history import History
+from cryptosense.workbench.results import ClaimResult
 from cryptosense.workbench.run.library import notebook_of, notebooks_folder
 from cryptosense.workbench.run.parameters import choose, describe
+from cryptosense.workbench.verdict_table import outcome_lines
+from cryptosense.workbench.verdicts import Verdict
 
 NAMES = list(catalog())
 
@@ -90,6 +95,15 @@ def test_a_notebook_is_committed_without_pictures_and_with_its_deterministic_ver
         assert bool(cell.outputs) == checked, cell.source
         assert cell.source == "run.outcome()" or not checked
         assert "image" not in json.dumps(cell.outputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_committed_verdicts_are_those_of_todays_claims_when_all_come_out_as_expected(name: str):
+    experiment, nothing = catalog()[name], History(started_at=0.0, events=())
+    judged = [ClaimResult.of(judge(claim, nothing)) for claim in experiment.claims(choose(experiment, {}))]
+    hoped = [one.model_copy(update={"verdict": Verdict.VIOLATED if one.control else Verdict.HOLDS}) for one in judged]
+    (cell,) = (cell for cell in read(name).cells if cell.source == "run.outcome()")
+    assert cell.outputs[0].data["text/plain"] == repr(outcome_lines(name, Verdict.HOLDS, hoped))
 
 
 def test_the_notebooks_of_an_installed_wheel_are_found_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -165,6 +165,28 @@ async def test_closing_fails_what_is_under_way_and_whatever_comes_after(world):
         await link.submit(packed("PING"), soon(link))
 
 
+@pytest.mark.parametrize("succeeds", [True, False])
+async def test_closing_ends_a_link_whose_driver_swallows_the_cancellation(succeeds, record):
+    wires: list[FakeWire] = []
+
+    async def opening() -> FakeWire:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if not succeeds:
+                raise OSError("refused") from None
+        wires.append(FakeWire())
+        return wires[-1]
+
+    link = Link("fake", opening, stall_s=0.2, observer=record)
+    assert not await link.wait_ready(0.05)
+    async with asyncio.timeout(5):
+        await link.close()
+    assert [wire.closed for wire in wires] == [True] * succeeds
+    with pytest.raises(StateUnavailable, match="closed"):
+        await link.submit(packed("PING"), soon(link))
+
+
 async def test_a_connection_that_does_not_last_is_followed_by_a_pause_in_which_calls_fail_at_once(world, record):
     link, wires = world
     link.lost("reset")

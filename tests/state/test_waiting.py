@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 from cryptosense.state.catalog import open_redis
 from cryptosense.state.contracts import CacheKey, EntryKind
+from cryptosense.state.redis.wakeups import Wakeups
 
 KEY = CacheKey("space", "waited")
 LONG_MS = 60_000
@@ -96,3 +98,35 @@ async def test_a_wait_on_one_shard_hears_what_is_stored_on_another(tools, cluste
             await cache.store(lease, EntryKind.VALUE, b"x", fresh_ms=LONG_MS, stale_ms=0)
             async with asyncio.timeout(10):
                 await waiting
+
+
+class Swallowing:
+    """A connection whose driver takes a cancellation for a message."""
+
+    def __init__(self):
+        self.disconnected = False
+
+    async def send_packed_command(self, command, check_health):
+        assert command.startswith(b"*2")
+
+    async def read_response(self, **_):
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return [b"message", b"space", b""]
+
+    async def disconnect(self, nowait):
+        self.disconnected = nowait
+
+
+async def test_closing_ends_a_subscription_whose_driver_swallows_the_cancellation():
+    connection = Swallowing()
+
+    async def opening():
+        return connection
+
+    wakeups = Wakeups(opening)
+    async with wakeups.listening("space", timeout=0.05) as ended:
+        assert ended.is_set(), "nobody confirmed it"
+    async with asyncio.timeout(5):
+        await wakeups.close()
+    assert connection.disconnected

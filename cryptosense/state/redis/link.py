@@ -72,6 +72,7 @@ class Link:
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._closing = False
         self._running = self._loop.create_task(self._run(), name=f"redis link {server}")
 
     @property
@@ -134,6 +135,7 @@ class Link:
 
     async def close(self) -> None:
         """Ends the link; calls that have not been answered fail."""
+        self._closing = True
         self._running.cancel()
         with suppress(asyncio.CancelledError):
             await self._running
@@ -168,13 +170,19 @@ class Link:
                 most = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(failures, _DOUBLINGS))
                 await asyncio.sleep(random.uniform(0.5, 1.0) * most)
             try:
-                return await self._opening()
+                wire = await self._opening()
             except LOST as error:
                 failures += 1
                 self._refuse(described(error))
                 if not told:
                     self._observer.event("error", server=self.server, reason=described(error))
                 told = True
+            else:
+                if not self._closing:
+                    return wire
+                await wire.close()
+            if self._closing:  # redis-py 8.1 swallows half of the cancellations that meet one of its commands
+                raise asyncio.CancelledError
 
     async def _serve(self, wire: Wire) -> str:
         """Lets calls and replies pass until the connection ends; says why it did."""

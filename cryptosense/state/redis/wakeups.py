@@ -33,6 +33,7 @@ class Wakeups:
         self._channels: dict[str, _Channel] = {}
         self._listening: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
+        self._closing = False
 
     @asynccontextmanager
     async def listening(self, channel: str, *, timeout: float) -> AsyncIterator[asyncio.Event]:
@@ -64,6 +65,7 @@ class Wakeups:
 
     async def close(self) -> None:
         """Ends the connection and wakes all who wait."""
+        self._closing = True
         if self._listening is not None:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
@@ -85,7 +87,7 @@ class Wakeups:
             self._connection = connection
             for channel in list(self._channels):
                 await self._say("SUBSCRIBE", channel)
-            while True:
+            while not self._closing:  # the driver swallows some cancellations, here and while it connects
                 kind, channel, *_ = await connection.read_response(
                     disable_decoding=True, disconnect_on_error=False, push_request=True
                 )

@@ -1,12 +1,16 @@
 """Claims about how a service uses the store, from what the store itself tells.
 
-Observations of the phase: `store.connections` (label `library`), `store.accepted` (connections since the server's
-start), `store.instances`, `store.keyspace` (how many keys; label `space`, their first part), `store.flushes`.
+Observations of the phase: `store.connections` (label `library`: the driver's name, "none" where a client gave none,
+`UNTOLD` where the server does not tell), `store.accepted` (connections since the server's start), `store.instances`,
+`store.keyspace` (how many keys; label `space`, their first part), `store.flushes`.
 """
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.reading import acquitted, convicted, skip_reason
 from cryptosense.workbench.history import History
+
+UNTOLD = "untold"
+"""Servers before 7.2 do not know their clients' drivers."""
 
 
 def one_client_per_process(*, phase: str, driver: str = "redis-py", per_instance: int) -> Checker:
@@ -26,7 +30,8 @@ def one_client_per_process(*, phase: str, driver: str = "redis-py", per_instance
         accepted = [int(reading.value) for reading in history.observations("store.accepted", phase=phase)]
         if not connections or not instances:
             return undecided(skip_reason(history, phase) or "the store's clients were not looked at")
-        found, bound = connections.get(driver, 0), per_instance * instances[-1]
+        untold = set(connections) == {UNTOLD}
+        found, bound = connections.get(UNTOLD if untold else driver, 0), per_instance * instances[-1]
         told = ", ".join(f"{count} by {library}" for library, count in sorted(connections.items()))
         unit = f"connections of {driver}"
         if found == 0 or found > bound:
@@ -43,6 +48,14 @@ def one_client_per_process(*, phase: str, driver: str = "redis-py", per_instance
             )
             expected = f"at most {requests // 2}"
             return convicted(reason, [], expected=expected, observed=accepted[-1], unit=unit, samples=requests)
+        if untold:
+            return undecided(
+                f"connections are few and lasting, but this server does not tell whether they are {driver}'s: use one "
+                "of version 7.2 or later",
+                expected=f"1 to {bound}",
+                unit=unit,
+                samples=requests,
+            )
         reason = (
             f"{requests} requests on {instances[-1]} instances share the connections: {told}; "
             f"{accepted[-1]} were ever accepted"

@@ -6,6 +6,7 @@ from typing import Any
 import redis.asyncio
 
 from cryptosense.errors import CouldNotStart
+from cryptosense.workbench.claims.store_clients import UNTOLD
 from cryptosense.workbench.deployment import Capability, StoreKind
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs
 
@@ -24,7 +25,7 @@ async def _clients(stage: Stage, phase: str) -> None:
         libraries: dict[str, int] = {}
         for connection in await client.client_list():
             if connection.get("name") != _OURS:
-                library = connection.get("lib-name") or "none"
+                library = connection.get("lib-name", UNTOLD) or "none"
                 libraries[library] = libraries.get(library, 0) + 1
         spaces = Counter([key.partition(":")[0] async for key in client.scan_iter(count=1_000)])
         figures = await client.info("commandstats")

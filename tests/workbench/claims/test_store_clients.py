@@ -18,6 +18,10 @@ PREFIX = keys_carry_one_prefix(phase="p")
         ({"redis-py": 6}, 90, 100, Verdict.VIOLATED),  # they come and go with the requests
         ({"redis-py": 6}, 10, 40, Verdict.UNDECIDED),
         ({"redis-py": 6}, None, 100, Verdict.UNDECIDED),
+        ({"none": 3}, 10, 100, Verdict.VIOLATED),
+        ({"untold": 6}, 10, 100, Verdict.UNDECIDED),
+        ({"untold": 200}, 300, 100, Verdict.VIOLATED),
+        ({"untold": 6}, 90, 100, Verdict.VIOLATED),
     ],
 )
 def test_few_connections_of_the_driver_hold_and_one_a_request_convicts(
