@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.latency import GROSS
+from cryptosense.workbench.claims.lost_writes import account_of_writes
 from cryptosense.workbench.claims.noise import unless_noisy
 from cryptosense.workbench.claims.reading import (
     CLOCK_SLACK_S,
@@ -111,16 +112,20 @@ def hands_back_within(*, phase: str, bound_s: float, since_cure: bool = False) -
 
 
 def admissions_within_insurance(
-    kind: str, *, phase: str, actor: str, limit: int, window_s: float, insurance: int
+    kind: str, *, phase: str, actor: str, limit: int, window_s: float, insurance: int, may_forget: bool = False
 ) -> Checker:
     """RATE-7: at most `limit` admissions in a window, and `limit + insurance` in one that the outage touches.
 
     Where `insurance` is 0 the fault takes nothing away, and the limit holds throughout. Otherwise the claim holds only
     where a limiter that lets everybody pass in the outage would have gone beyond the bound: a few requests would not.
+    A store that `may_forget` what it acknowledged (asynchronous replication) forgets admissions too: where it is shown
+    to have lost writes, as many as the limit may be among them, and are admitted again.
     """
 
     def check(history: History) -> Finding:
-        fault, bound = fault_of(history, phase), limit + insurance
+        fault = fault_of(history, phase)
+        lost = len(account_of_writes(history, phase=phase).lost) if may_forget else 0
+        bound = limit + insurance + (limit if lost else 0)
         probes = [probe for probe in select(history, kind, phase=phase, actor=actor) if probe.status is not None]
         passed = list(filter(admitted, probes))
         expected = f"at most {bound}"
@@ -158,6 +163,7 @@ def admissions_within_insurance(
             )
         most = len(_in_one_window(passed, window_s))
         beyond = f", and an outage adds at most {insurance}" if insurance else ""
+        beyond += f"; the store lost {lost} acknowledged writes, and up to {limit} admissions with them" if lost else ""
         return acquitted(
             f"the busiest window holds {most} admissions; the limit is {limit}{beyond}",
             expected=expected,

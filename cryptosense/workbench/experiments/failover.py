@@ -152,10 +152,7 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
         )
     yield Claim(
         f"{phase}-insured",
-        f"{when}: no window admits more than the limit"
-        + (
-            ", since nobody is without the store." if insurance == 0 else " and, in the outage, the declared insurance."
-        ),
+        f"{when}: no window admits more than the limit{_beyond_the_limit(insurance, may_lose)}.",
         ("RATE-7", "RATE-1"),
         admissions_within_insurance(
             "limit.probe",
@@ -164,6 +161,7 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
             limit=given.limit,
             window_s=given.window_s,
             insurance=insurance,
+            may_forget=may_lose is None,
         ),
     )
     yield Claim(
@@ -172,6 +170,13 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
         ("CONN-2", "checklist:testing-5") if restarted else ("CONN-2",),
         well_again(*_ALL_KINDS, phase=phase),
     )
+
+
+def _beyond_the_limit(insurance: int, may_lose: int | None) -> str:
+    if insurance == 0:
+        return ", since nobody is without the store"
+    forgotten = ", save for admissions that a store forgot which lost acknowledged writes" if may_lose is None else ""
+    return f" and, in the outage, the declared insurance{forgotten}"
 
 
 _ELECTION = (

@@ -128,6 +128,29 @@ def test_rate_7_no_insurance_is_due_in_windows_that_no_outage_touches() -> None:
     assert INSURED(history(late, [Observation("machine.foreign_cpu", 13.0, 0.8)])).verdict is Verdict.UNDECIDED
 
 
+def rotated(*, then_holds: str) -> list[Event]:
+    """A session whose token t0 became t1 before the fault; what it holds after the cure."""
+    place = ("writer", "http://a")
+    return [
+        Operation(
+            1, "csrf.post", *place, 9.8, 9.9, Outcome.OK, 201, "kill", None, {"token": "t0"}, {"successor": "t1"}
+        ),
+        Operation(2, "csrf.fetch", *place, 13.0, 13.1, Outcome.OK, 200, "kill", None, {}, {"token": then_holds}),
+    ]
+
+
+def test_rate_7_a_store_that_lost_acknowledged_writes_forgot_admissions_too_and_no_more_than_the_limit() -> None:
+    may_forget = admissions_within_insurance(
+        "limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=3, may_forget=True
+    )
+    over = USED + probed(*steps(10.5, 6)) + probed(*steps(11.1, 8), status=429)
+    assert may_forget(history(over, rotated(then_holds="t0"))).verdict is Verdict.HOLDS
+    assert may_forget(history(over, rotated(then_holds="t1"))).verdict is Verdict.VIOLATED
+    assert INSURED(history(over, rotated(then_holds="t0"))).verdict is Verdict.VIOLATED
+    far_over = USED + probed(*steps(10.5, 9)) + probed(*steps(11.4, 5), status=429)
+    assert may_forget(history(far_over, rotated(then_holds="t0"))).verdict is Verdict.VIOLATED
+
+
 def test_rate_9_a_fault_that_takes_nothing_away_adds_nothing_to_the_limit() -> None:
     exact = admissions_within_insurance("limit.probe", phase="kill", actor="hot", limit=5, window_s=5.0, insurance=0)
     assert exact(history(USED, store=ANSWERING)).verdict is Verdict.HOLDS
