@@ -6,8 +6,9 @@ scenario's name as its phase.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -29,26 +30,32 @@ Step = Callable[[], Awaitable[None]]
 class CsrfLane:
     """One session that rotates its token again and again, and replays each used token once.
 
-    Its requests go one after the other, so that its answers are a chain and a lost write shows.
+    Its requests go one after the other, so that its answers are a chain and a lost write shows. Its writes come to
+    every instance in turn, beginning with the `first`, and each used token to the instance after.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, instances: Sequence[str], *, first: int) -> None:
         self._caller = caller
+        self._instances = itertools.cycle(instances)
+        for _ in range(first % len(instances)):
+            next(self._instances)
+        self._here = next(self._instances)
 
     def begin(self, phase: str) -> None:
         self._caller.phase, self._caller.token = phase, None
 
     async def step(self) -> None:
-        caller = self._caller
+        caller, here = self._caller, self._here
         if caller.token is None:
-            await caller.fetch_csrf()
+            await caller.fetch_csrf(instance=here)
             return
         used = caller.token
-        reply = await caller.post_csrf()
+        self._here = next(self._instances)
+        reply = await caller.post_csrf(instance=here)
         if reply.status == 403:
             caller.token = None  # asks again, as a browser client does
         elif reply.successor is not None:
-            replay = await caller.post_csrf(token=used, keep=False, sent={"replay": True})
+            replay = await caller.post_csrf(token=used, keep=False, sent={"replay": True}, instance=self._here)
             if replay.successor is not None:
                 caller.token = None  # the thief holds the newest token now
 
@@ -74,7 +81,8 @@ class Lanes:
     async def open(self) -> None:
         """Signs everybody up."""
         callers = [await self._wire.account(f"writer-{number}", phase="accounts") for number in range(self._sessions)]
-        self._writers = [CsrfLane(caller) for caller in callers]
+        urls = self._wire.target.urls
+        self._writers = [CsrfLane(caller, urls, first=place) for place, caller in enumerate(callers)]
         self._visitors = [await self._wire.account("member", phase="accounts"), self._wire.caller("reader")]
 
     @contextlib.asynccontextmanager
@@ -168,14 +176,25 @@ async def acts_as_primary(server: Server) -> bool:
     return await _takes_writes(server.info)
 
 
-async def _takes_writes(info: Callable[[str], Awaitable[Mapping[str, str]]]) -> bool:
+async def _takes_writes(info: Callable[[str], Coroutine[Any, Any, Mapping[str, str]]]) -> bool:
+    asking = asyncio.create_task(info("replication"))
+    # Not cancelled when it is late: the store's clients end by themselves, after seconds that nobody has here.
+    await asyncio.wait({asking}, timeout=_PROBE_S)
+    if not asking.done():
+        asking.add_done_callback(_looked_at)
+        return False
     try:
-        async with asyncio.timeout(_PROBE_S):
-            replication = await info("replication")
+        replication = asking.result()
     except Exception:  # noqa: BLE001 (whatever the driver makes of a dead server, the answer is no)
         return False
     # Told only where writes need replicas: with none of them a primary refuses every write (NOREPLICAS).
     return replication.get("role") == "master" and replication.get("min_slaves_good_slaves") != "0"
+
+
+def _looked_at(asked: "asyncio.Task[Mapping[str, str]]") -> None:
+    """Or asyncio complains of an error that nobody took."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def _watch_ready(recorder: Recorder, url: str, target: Target, phase: str) -> None:
