@@ -176,6 +176,13 @@ def _limits() -> Sequence[Promise]:
             waited,
         ),
         promise(
+            "limit-retry-after-overload",
+            "Under a steady overload too, Retry-After is reckoned from the oldest admission, which is not the newest.",
+            ("RATE-3",),
+            limit_answers.retry_after_is_truthful("strict", phase=overload),
+            overload,
+        ),
+        promise(
             "limit-obedient",
             "A client that waits as long as it is told is admitted.",
             ("RATE-3",),

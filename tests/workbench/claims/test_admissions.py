@@ -177,6 +177,20 @@ def test_rate_3_a_time_that_is_too_short_for_any_placement_convicts(written, ano
     assert unsure.judged(TRUTH).verdict is Verdict.HOLDS
 
 
+def test_rate_3_a_time_from_the_newest_admission_convicts_where_the_oldest_is_another(written, another):
+    def spread(history, said):
+        for start in (0, 3, 6):
+            history.probe(start, start + 0.1, 200)
+        return history.probe(7.1, 7.2, 429, retry_after=said)
+
+    spread(written, 3)
+    assert written.judged(TRUTH).verdict is Verdict.HOLDS
+    newest = another()
+    denial = spread(newest, 9)
+    finding = newest.judged(TRUTH)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (denial,))
+
+
 def test_rate_3_a_denial_with_room_left_has_no_time_to_be_true_about(written):
     fill(written, count=2)
     written.probe(2.1, 2.2, 429, retry_after=3)
