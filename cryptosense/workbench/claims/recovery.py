@@ -94,6 +94,39 @@ def only_honest_refusals(*kinds: str, phase: str) -> Checker:
     return check
 
 
+def felt_by_nobody(*kinds: str, phase: str) -> Checker:
+    """Checks that from the fault on nothing is answered with 500 or above, an honest 503 included, or not at all.
+
+    For a fault that leaves the store answering. Where the run itself got no answer from the store in time while
+    somebody was refused, or other programs kept the machine busy, a refusal is not shown to be the fault's doing.
+    """
+
+    def check(history: History) -> Finding:
+        fault = fault_of(history, phase)
+        asked = [] if fault is None else select(history, *kinds, phase=phase)
+        since = [op for op in asked if fault is not None and op.completed_at >= fault.started_at]
+        if fault is None or not since or not in_the_fault(history, phase, *kinds):
+            return nothing_to_judge(history, phase, "request while the fault lasted", expected=0)
+        felt = [op for op in since if op.status is None or op.status >= 500]
+        unit, samples = "refusals felt", len(since)
+        if not felt:
+            reason = f"{samples} requests since the fault, none refused for the store and none without an answer"
+            return acquitted(reason, expected=0, observed=0, unit=unit, samples=samples)
+        began, ended = min(op.invoked_at for op in felt), max(op.completed_at for op in felt)
+        reason = (
+            f"{len(felt)} of {samples} requests since the fault were refused or never answered, first {told(felt[0])}, "
+            f"over {ended - began:.2f} s: whoever misses a script hands that on as an outage and does not load it again"
+        )
+        silent = [item for item in history.observations("store.answers", phase=phase) if item.value == 0]
+        if any(began <= item.at <= ended + _SOON_S for item in silent):
+            reason = f"the store itself was not found answering meanwhile, so this convicts nobody: {reason}"
+            return undecided(reason, expected=0, unit=unit, samples=samples)
+        finding = convicted(reason, felt[:3], expected=0, observed=len(felt), unit=unit, samples=samples)
+        return unless_noisy(finding, history, began, ended)
+
+    return check
+
+
 def answers_within(*kinds: str, phase: str, bound_s: float) -> Checker:
     """Checks that every request of the scenario is answered, whatever the answer, within the bound."""
 

@@ -12,6 +12,7 @@ from cryptosense.workbench.claims.fallback import (
 )
 from cryptosense.workbench.claims.recovery import (
     answers_within,
+    felt_by_nobody,
     no_unexplained_false_accept,
     only_honest_refusals,
     well_again,
@@ -113,6 +114,13 @@ def _claims(given: FailoverParameters, scenario: Scenario) -> Iterator[Claim]:
         ("CSRF-5", "RATE-7"),
         only_honest_refusals(*_ALL_KINDS, phase=phase),
     )
+    if scenario.felt == "by nobody":
+        yield Claim(
+            f"{phase}-unfelt",
+            f"{when}: nobody is refused for it, not even by an honest 503, or left without an answer.",
+            ("CONN-2",),
+            felt_by_nobody(*_ALL_KINDS, phase=phase),
+        )
     yield Claim(
         f"{phase}-no-hang",
         f"{when}: no request waits for the store beyond its budget.",

@@ -6,6 +6,7 @@ from typing import Any
 from cryptosense.workbench.claims.lost_writes import account_of_writes
 from cryptosense.workbench.claims.recovery import (
     answers_within,
+    felt_by_nobody,
     no_unexplained_false_accept,
     only_honest_refusals,
     store_back_at,
@@ -97,6 +98,52 @@ def test_where_nobody_was_answered_while_the_fault_lasted_nothing_is_known_of_it
     calm.asks("csrf.post", 9.0)
     calm.asks("csrf.post", 14.0)
     assert waited(calm.history()).verdict is Verdict.UNDECIDED
+
+
+def unfelt(*told: Event) -> Told:
+    """A fault under which the store goes on answering, and what else is told of it."""
+    history = Told()
+    answering = [Observation("store.answers", at, 1, {"phase": "kill"}) for at in (9.0, 10.2, 10.6, 11.2, 12.0)]
+    history.events = [KILL, *answering, *told]
+    return history
+
+
+def test_what_is_felt_by_nobody_brings_no_refusal_not_even_an_honest_one() -> None:
+    check = felt_by_nobody("csrf", "limit", phase="kill")
+    told = unfelt()
+    told.asks("csrf.post", 9.0, 503, code="STATE_UNAVAILABLE", retry_after=1)  # before the fault
+    told.asks("csrf.post", 10.1, 403)
+    told.asks("limit.probe", 10.3, 429)
+    finding = check(told.history())
+    assert (finding.verdict, finding.samples) == (Verdict.HOLDS, 2)
+    felt = told.asks("csrf.post", 10.5, 503, code="STATE_UNAVAILABLE", retry_after=1)
+    finding = check(told.history())
+    assert (finding.verdict, tuple(finding.evidence)) == (Verdict.VIOLATED, (felt.id,))
+    unanswered = unfelt()
+    unanswered.asks("csrf.post", 10.1, None)
+    assert check(unanswered.history()).verdict is Verdict.VIOLATED
+
+
+def test_a_refusal_on_a_busy_machine_or_of_a_store_that_did_not_answer_is_not_the_scripts() -> None:
+    check = felt_by_nobody("csrf", phase="kill")
+    stalled = Observation("store.answers", 10.4, 0, {"phase": "kill"})
+    busy = Observation("machine.foreign_cpu", 10.6, 0.9)
+    for excuse in (stalled, busy):
+        told = unfelt(excuse)
+        told.asks("csrf.post", 10.3, 503, code="STATE_UNAVAILABLE", retry_after=1)
+        assert check(told.history()).verdict is Verdict.UNDECIDED
+    told = unfelt(stalled)
+    told.asks("csrf.post", 10.1, 403)
+    told.asks("csrf.post", 11.3, 503, code="STATE_UNAVAILABLE", retry_after=1)
+    assert check(told.history()).verdict is Verdict.VIOLATED, "the stall was over by then"
+
+
+def test_where_nobody_asked_while_the_fault_lasted_it_is_not_known_that_nobody_feels_it() -> None:
+    check = felt_by_nobody("csrf", phase="kill")
+    told = unfelt()
+    assert check(told.history()).verdict is Verdict.UNDECIDED
+    told.asks("csrf.post", 14.0)
+    assert check(told.history()).verdict is Verdict.UNDECIDED
 
 
 def test_conn_1_a_request_that_hangs_is_convicted() -> None:
