@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cryptosense.workbench.claims.claim import Claim, Judgement
-from cryptosense.workbench.client import Caller, Wire
+from cryptosense.workbench.client import Caller, Reply, Wire
 from cryptosense.workbench.deployment import Capability, DeploymentPlan, Instance, StoreKind, UpstreamPlan
 from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.integration_cache import CACHE_SCENARIOS, OTHER_READS, UPSTREAM_MS
@@ -229,8 +229,9 @@ async def _end_and_start(stage: Stage, chosen: Instance) -> None:
     """SIGTERM while a slow request is under way and others keep connections open, then a new process."""
     patient = stage.guest("draining", "patient")
     await patient.health(instance=chosen.url)
+    asked = await _calls_for_cold(stage)
     under_way = asyncio.create_task(patient.read_tokens(_COLD, instance=chosen.url))
-    await asyncio.sleep(0.1)
+    await _until_fetching(stage, under_way, asked)
     began = stage.lab.recorder.now()
     code = await chosen.terminate(timeout=15)
     stage.lab.recorder.observe("exit.code", code, instance=chosen.name, redis="up")
@@ -238,6 +239,22 @@ async def _end_and_start(stage: Stage, chosen: Instance) -> None:
     await under_way
     await chosen.restart()
     await stage.guest("restarted", "first").health(instance=chosen.url)
+
+
+async def _until_fetching(stage: Stage, reading: asyncio.Task[Reply], asked: int) -> None:
+    """Until the upstream was asked by the read, or the read is over.
+
+    What is on its way to a server that has not read it yet is nobody's work, and may be lost when it is told to stop.
+    """
+    while await _calls_for_cold(stage) <= asked:
+        done, _ = await asyncio.wait([reading], timeout=0.005)
+        if done:
+            return
+
+
+async def _calls_for_cold(stage: Stage) -> int:
+    assert stage.deployment.upstream is not None, "the plan has one"  # noqa: S101 (narrows the type)
+    return await stage.deployment.upstream.calls_for((_COLD,))
 
 
 @contextlib.asynccontextmanager

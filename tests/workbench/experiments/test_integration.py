@@ -1,10 +1,14 @@
 """The experiment `integration`: what it claims, and that a real run of it comes out as it should."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
 from cryptosense.workbench.claims.claim import judge
+from cryptosense.workbench.experiments import integration
 from cryptosense.workbench.experiments.integration import EXPERIMENT
-from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome
+from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Recorder
 from cryptosense.workbench.verdicts import Verdict
 
 
@@ -24,6 +28,42 @@ def test_a_restart_that_broke_off_acquits_nobody_of_what_it_did_to_sessions():
     assert verdicts(*asked, broke_off) == [Verdict.UNDECIDED, Verdict.UNDECIDED]
     lost = Operation(9, "session.use", "restart/s0", "http://a", 9.0, 9.1, Outcome.FAILED, 401, "restart")
     assert verdicts(*asked, lost, broke_off) == [Verdict.UNDECIDED, Verdict.VIOLATED]
+
+
+class StarvedServer:
+    """Reads a request only after a while; counts upstream calls, and how many there had been at the signal."""
+
+    name = url = "starved"
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.calls_at_signal: int | None = None
+
+    async def calls_for(self, coins):
+        assert coins == ("chainlink",)
+        return self.calls
+
+    async def read_tokens(self, *coins, instance):
+        await asyncio.sleep(0.3)
+        self.calls += 1
+        await asyncio.sleep(0.1)
+
+    async def health(self, *, instance): ...
+
+    async def terminate(self, *, timeout):
+        self.calls_at_signal = self.calls
+        return 0
+
+    async def restart(self): ...
+
+
+async def test_an_instance_is_told_to_stop_once_its_fetch_has_reached_the_upstream_however_long_that_takes(tmp_path):
+    server = StarvedServer()
+    with Recorder(tmp_path / "history.jsonl.gz") as recorder:
+        lab, deployment = SimpleNamespace(recorder=recorder), SimpleNamespace(upstream=server)
+        stage = SimpleNamespace(lab=lab, deployment=deployment, guest=lambda phase, name: server)
+        await integration._end_and_start(stage, server)
+    assert server.calls_at_signal == 1
 
 
 @pytest.mark.end_to_end
