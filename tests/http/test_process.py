@@ -69,6 +69,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PASSWORD_ROUNDS": "1",
         "RATE_LIMIT_AUTH_MAX": "1000",
         "DRAIN_S": "0.2",
+        # Outlasts what a busy machine keeps a sound server waiting for; a test about the budget sets its own.
+        "STATE_BUDGET_MS": "5000",
     }
 
 
@@ -241,7 +243,7 @@ async def test_conn_3_with_redis_up_the_first_answer_is_ready(environment, tmp_p
 
 
 async def test_conn_1_a_frozen_redis_costs_a_request_its_budget_and_no_more(environment, tmp_path, valkey):
-    environ = {**environment, "REDIS_URL": valkey.url, "STATE_BUDGET_MS": "250"}
+    environ = {**environment, "REDIS_URL": valkey.url, "STATE_BUDGET_MS": "2000"}
     async with launched(environ, tmp_path) as instance, httpx.AsyncClient(base_url=instance.url, timeout=20) as http:
         headers = await signed_in(http)
         headers["X-CSRF-Token"] = (await http.get("/api/v1/csrf-token", headers=headers)).json()["csrfToken"]
@@ -254,7 +256,7 @@ async def test_conn_1_a_frozen_redis_costs_a_request_its_budget_and_no_more(envi
         finally:
             valkey.thaw()
         assert (answer.status_code, answer.json()["code"]) == (503, "STATE_UNAVAILABLE")
-        assert seconds < 2  # limiter, session and token together, on a busy machine; 8.2 s were observed
+        assert seconds < 4  # two budgets; limiter, session and token with one each would be three
         assert tokens.json()["code"] == "UPSTREAM_UNAVAILABLE"  # went past the cache, to no provider
         await until(lambda: status_is(http, "ready"))
         answer = await http.post("/api/v1/portfolios", headers=headers, json={"name": "x", "holdings": []})
