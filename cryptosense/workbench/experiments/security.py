@@ -82,6 +82,7 @@ def _plan(parameters: SecurityParameters) -> DeploymentPlan:
         label="attacked",
         service=parameters.service,
         instances=parameters.instances,
+        proxied=True,
         settings={
             "CSRF_GRACE_S": "0",
             "TRUSTED_PROXIES": f"{PROXY}/32",

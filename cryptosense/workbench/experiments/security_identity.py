@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from cryptosense.workbench.client import Caller
+from cryptosense.workbench.deployment import Capability
 from cryptosense.workbench.experiments.scenario import (
     PORTFOLIOS,
     Play,
@@ -17,6 +19,7 @@ from cryptosense.workbench.experiments.scenario import (
     needs_limit,
     needs_route,
 )
+from cryptosense.workbench.faults import FAULTS, inflicted
 from cryptosense.workbench.target import Route
 
 PROXY = "127.88.0.1"
@@ -25,6 +28,7 @@ PROXY = "127.88.0.1"
 _FORWARDING = ("X-Forwarded-For", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP")
 _LOGIN = needs_route("login", lambda stage: stage.wire.target.profile.auth.login)
 _CROWD, _ROUNDS = 20, 6
+_SLOWED_MS = "25"
 
 
 def _ours(stage: Stage) -> str | None:
@@ -67,8 +71,23 @@ def _through_proxy(forwarded: Callable[[int], str], *, budgets: Callable[[int], 
     return play
 
 
+@contextlib.asynccontextmanager
+async def _slow_store(stage: Stage) -> AsyncIterator[None]:
+    """What is decided in two steps is overtaken between them, and surely so where each step takes a while."""
+    if Capability.FAULTS not in stage.deployment.capabilities:
+        yield
+        return
+    async with inflicted(FAULTS["slow"](stage.deployment, (_SLOWED_MS,)), stage.lab.recorder):
+        yield
+
+
 async def _replayed(stage: Stage, phase: str) -> None:
     """One token in many requests at once over all instances, several times over; then each once more."""
+    async with _slow_store(stage):
+        await _replay(stage, phase)
+
+
+async def _replay(stage: Stage, phase: str) -> None:
     client = await stage.account(phase, "s0")
     await client.fetch_csrf()
     spent = []
