@@ -183,23 +183,26 @@ async def draining(http: httpx.AsyncClient) -> bool:
 
 async def test_stop_1_a_request_under_way_is_finished(environment, tmp_path):
     async with (
-        slow_provider() as url,
+        slow_provider() as (url, asked),
         launched({**environment, "COINGECKO_URL": url}, tmp_path) as instance,
         httpx.AsyncClient(base_url=instance.url, timeout=20) as http,
     ):
         request = asyncio.create_task(http.get("/api/v1/tokens?ids=bitcoin"))
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(20):
+            await asked.wait()
         code, _ = await instance.end()
         assert (await request).status_code == 200
         assert code == 0
 
 
 @asynccontextmanager
-async def slow_provider() -> AsyncIterator[str]:
-    """Answers every request with an empty list after a second and a half."""
+async def slow_provider() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Answers every request with an empty list after a second and a half; its address, and whether it was asked."""
+    asked = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        asked.set()
         await asyncio.sleep(1.5)
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]"
@@ -209,7 +212,7 @@ async def slow_provider() -> AsyncIterator[str]:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
 
 
 async def test_conn_3_it_starts_without_redis_says_so_and_recovers_by_itself(environment, tmp_path):
