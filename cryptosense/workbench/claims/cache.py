@@ -147,23 +147,26 @@ def never_stale_after_write(*, phase: str) -> Checker:
     return check
 
 
-def never_stale_after_invalidation(*, phase: str) -> Checker:
+def never_stale_after_invalidation(*, phase: str, raced: bool = False) -> Checker:
     """CACHE-4, CACHE-5: after an invalidation no read shows what was fetched before it, in any list with the coin.
 
     A version is older than an invalidation when an answer had shown it before the invalidation was asked, or when the
     upstream made it so early that its fetch must have begun before. A read is judged only where one of the two can
-    show: the list had been read before, or was being fetched, and the age of what was fetched can be told.
+    show: the list had been read before, or was being fetched, and the age of what was fetched can be told. With `raced`
+    it holds only where one of the invalidations was asked and answered while a list with the coin was being fetched,
+    which was then read again: one that came after the fetch shows nothing of the race.
     """
 
     def check(history: History) -> Finding:
         reads = [read for read in select(history, "tokens.read", phase=phase) if read.got.get("version")]
         drops = [drop for drop in select(history, "tokens.invalidate", phase=phase) if drop.outcome is Outcome.OK]
         latency = declared(history, "upstream.latency_s", phase=phase) or 0.0
-        judged, stale = 0, list[tuple[Operation, Operation, Operation | None]]()
+        judged, races, stale = 0, 0, list[tuple[Operation, Operation, Operation | None]]()
         for drop in drops:
             for read in reads:
                 if read.invoked_at < drop.completed_at or not _touches(drop, read):
                     continue
+                races += _raced(read, reads, drop)
                 shown = _shown_before(read, reads, drop)
                 begun = _fetch_begun(read, history, latency)
                 old = shown is not None or (begun is not None and begun < drop.invoked_at - LATE_S)
@@ -181,6 +184,9 @@ def never_stale_after_invalidation(*, phase: str) -> Checker:
                 "other keys"
             )
             return convicted(reason, evidence, expected=0, observed=len(stale), unit="stale reads", samples=judged)
+        if raced and not races:
+            reason = "no invalidation was asked and answered while a fetch was under way, so nothing was raced"
+            return undecided(reason, expected=0, unit="stale reads", samples=judged)
         reason = f"none of {judged} reads after an invalidation showed what was fetched before it"
         return acquitted(reason, expected=0, observed=0, unit="stale reads", samples=judged)
 
@@ -301,6 +307,17 @@ def _would_show(read: Operation, reads: Sequence[Operation], drop: Operation, hi
     under_way = [other for other in same if other.invoked_at < before and other.completed_at > drop.invoked_at]
     begun = [moment for other in under_way if (moment := _fetch_begun(other, history, latency)) is not None]
     return bool(begun) and (latency > 0 or min(begun) < before)
+
+
+def _raced(read: Operation, reads: Sequence[Operation], drop: Operation) -> bool:
+    """Whether the list that is read after the invalidation was being fetched from before its call past its answer."""
+    return any(
+        other.sent.get("ids") == read.sent.get("ids")
+        and other.invoked_at < drop.invoked_at
+        and drop.completed_at < other.completed_at <= read.invoked_at
+        and other.got.get("x_cache") not in {"hit", "stale"}
+        for other in reads
+    )
 
 
 def _shown_before(read: Operation, reads: Sequence[Operation], drop: Operation) -> Operation | None:

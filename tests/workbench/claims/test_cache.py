@@ -9,6 +9,7 @@ BTC = {"ids": "bitcoin"}
 HITS = cache.hits_are_hits(phase="p", ttl_s=30)
 AFTER_WRITE = cache.never_stale_after_write(phase="p")
 AFTER_DROP = cache.never_stale_after_invalidation(phase="p")
+RACED = cache.never_stale_after_invalidation(phase="p", raced=True)
 SPELLINGS = cache.same_subject_same_entry(phase="p")
 EPOCH = 1_700_000_000.0
 
@@ -99,6 +100,43 @@ def test_cache_4_where_nothing_old_was_there_or_its_age_is_not_told_nothing_is_d
     assert untold.judged(AFTER_DROP).verdict is Verdict.UNDECIDED
 
 
+def race(history, *, fetched_by, later, latency=0.4, x_cache="miss"):
+    """An invalidation from 1.2 to 1.3 in a fetch from 1 on, or behind it, and a read after both."""
+    history.seen("upstream.latency_s", latency, phase="p")
+    read(history, 1, fetched_by, "v", x_cache, as_of=EPOCH + 1.05 + latency)
+    history.op("tokens.invalidate", 1.2, 1.3, 200, sent=BTC)
+    read(history, 2, 2.1, later, as_of=EPOCH + 1.05 + latency if later == "v" else EPOCH + 1.9)
+
+
+def test_cache_4_a_race_is_judged_only_where_the_invalidation_fell_into_the_fetch(another):
+    for fetched_by, later, verdict in (
+        (1.5, "w", Verdict.HOLDS),
+        (1.5, "v", Verdict.VIOLATED),
+        (1.1, "w", Verdict.UNDECIDED),  # the invalidation came when nothing was under way any more
+        (1.25, "w", Verdict.UNDECIDED),  # or may have: the fetch was over before its answer
+    ):
+        told = another()
+        race(told, fetched_by=fetched_by, later=later, latency=0.4 if fetched_by == 1.5 else 0.05)
+        assert told.judged(RACED).verdict is verdict
+
+
+@pytest.mark.parametrize("x_cache", ["hit", "stale"])
+def test_cache_4_an_answer_from_the_cache_is_no_fetch_that_an_invalidation_could_race(written, x_cache):
+    race(written, fetched_by=1.5, later="w", x_cache=x_cache)
+    finding = written.judged(RACED)
+    assert (finding.verdict, finding.samples) == (Verdict.UNDECIDED, 1)
+    assert "nothing was raced" in finding.reason
+
+
+def test_cache_4_a_race_after_which_nobody_read_that_list_shows_nothing(written):
+    read(written, 0, 0.5, "old", "miss", sent={"ids": "bitcoin,solana"})
+    read(written, 1, 1.5, "v", "miss")
+    written.op("tokens.invalidate", 1.2, 1.3, 200, sent=BTC)
+    read(written, 2, 2.1, "new", sent={"ids": "bitcoin,solana"})
+    assert written.judged(AFTER_DROP).verdict is Verdict.HOLDS
+    assert written.judged(RACED).verdict is Verdict.UNDECIDED
+
+
 def test_cache_5_a_list_with_the_coin_is_dropped_and_one_without_is_not_judged(written):
     read(written, 1, 1.5, "pair", "miss", sent={"ids": "bitcoin,solana"})
     read(written, 1, 1.5, "other", "miss", sent={"ids": "cardano"})
@@ -153,7 +191,7 @@ def test_an_old_value_that_says_that_it_is_stale_is_no_outlived_hit(written):
 
 
 @pytest.mark.parametrize(
-    "checker", [HITS, AFTER_WRITE, AFTER_DROP, SPELLINGS, cache.hits_are_fresh(phase="p", ttl_s=30)]
+    "checker", [HITS, AFTER_WRITE, AFTER_DROP, RACED, SPELLINGS, cache.hits_are_fresh(phase="p", ttl_s=30)]
 )
 def test_nothing_recorded_is_undecided(written, checker):
     assert written.judged(checker).verdict is Verdict.UNDECIDED
