@@ -22,6 +22,7 @@ from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
 from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS, until_well
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs, play_in_turn, play_together
 from cryptosense.workbench.history import History
+from cryptosense.workbench.readings import watched_machine
 from cryptosense.workbench.targets.hooks import HookFailed, run_hook, until_healed
 
 RESTART = "restart"
@@ -98,6 +99,7 @@ class Integration:
         async with (
             lab.deploy(_plan(parameters)) as deployment,
             Wire(deployment.target, lab.recorder, progress=lab.progress) as wire,
+            watched_machine(lab.recorder),
         ):
             stage = Stage(lab, deployment, wire)
             for place, url in enumerate(stage.urls, start=1):
