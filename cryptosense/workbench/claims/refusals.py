@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
+from cryptosense.workbench.claims.noise import QUIET_SHARE, foreign_share
 from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, told, untold
-from cryptosense.workbench.history import History, Operation
+from cryptosense.workbench.history import History, Operation, Outcome
 from cryptosense.workbench.verdicts import Verdict
 
 DECLARED_CODES: Mapping[int, frozenset[str]] = {
@@ -41,17 +42,48 @@ def refusals_are_honest(
     return check
 
 
-def no_server_error(*, phase: str | None = None, kinds: Sequence[str] = ()) -> Checker:
-    """No 5xx but an honest 503 (a declared code and `Retry-After`) among all answers. Health routes are left out."""
+def no_server_error(
+    *, phase: str | None = None, kinds: Sequence[str] = (), excused_in: Collection[str] = ()
+) -> Checker:
+    """No 5xx among all answers, but an honest 503 (a declared code and `Retry-After`) in the phases `excused_in`.
+
+    Those are the phases in which something is away. Elsewhere an honest 503 says that a deadline passed, which
+    convicts unless other programs kept the machine busy. Health routes are left out.
+    """
 
     def check(history: History) -> Finding:
-        codes, waits = untold(history, "codes") is None, untold(history, "header retry_after") is None
+        honest = _honest_in(history)
 
         def fault(operation: Operation) -> str | None:
-            failed = operation.status is not None and operation.status >= 500
-            return _dishonest(operation, codes=codes, waits=waits) if failed else None
+            if operation.status is None or operation.status < 500:
+                return None
+            if not honest(operation):
+                return _dishonest_in(history, operation)
+            return None if operation.phase in excused_in else "says that something is away, and nothing was"
 
-        return _none_wrong("server errors", fault, kinds, phase)(history)
+        return _none_wrong_in_time("server errors", fault, honest, kinds=kinds, phase=phase)(history)
+
+    return check
+
+
+def everybody_is_served(*, actor: str, phase: str | None = None) -> Checker:
+    """Every request of these actors was answered, and none with a 5xx of any kind.
+
+    No answer, and an honest 503, convict unless other programs kept the machine busy. Health routes are left out.
+    """
+
+    def fault(operation: Operation) -> str | None:
+        if operation.status is None:
+            return "got no answer"
+        return "was not served, and nothing was away" if operation.status >= 500 else None
+
+    def check(history: History) -> Finding:
+        honest = _honest_in(history)
+
+        def late(operation: Operation) -> bool:
+            return operation.outcome is Outcome.UNKNOWN if operation.status is None else honest(operation)
+
+        return _none_wrong_in_time("requests not served", fault, late, phase=phase, actor=actor)(history)
 
     return check
 
@@ -182,6 +214,17 @@ def _said_down(operation: Operation) -> list[str]:
     )
 
 
+def _dishonest_in(history: History, operation: Operation) -> str | None:
+    """What is wrong with the refusal, of what this deployment tells by its own account."""
+    codes, waits = (untold(history, topic) is None for topic in ("codes", "header retry_after"))
+    return _dishonest(operation, codes=codes, waits=waits)
+
+
+def _honest_in(history: History) -> Callable[[Operation], bool]:
+    """Tells a 503 that is a declared refusal."""
+    return lambda operation: operation.status == 503 and _dishonest_in(history, operation) is None
+
+
 def _dishonest(operation: Operation, *, codes: bool = True, waits: bool = True) -> str | None:
     """What is wrong with the refusal; None for an answer that is no refusal, or an honest one.
 
@@ -227,6 +270,40 @@ def _none_wrong(
                 reason += f"; and {len(wrong) - 1} more of {len(answered)}"
             return convicted(reason, [operation], expected=0, observed=len(wrong), unit=unit, samples=len(answered))
         return acquitted(f"none of {len(answered)}", expected=0, observed=0, unit=unit, samples=len(answered))
+
+    return check
+
+
+def _none_wrong_in_time(
+    unit: str,
+    fault: Callable[[Operation], str | None],
+    late: Callable[[Operation], bool],
+    *,
+    kinds: Sequence[str] = (),
+    phase: str | None,
+    actor: str | None = None,
+) -> Checker:
+    """The same, but that a fault which is `late` (a deadline passed) convicts nobody while the machine is busy."""
+
+    def check(history: History) -> Finding:
+        spared = list[Operation]()
+
+        def convicting(operation: Operation) -> str | None:
+            what = fault(operation)
+            if what is None or not late(operation):
+                return what
+            share = foreign_share(history, operation.invoked_at, operation.completed_at)
+            if share is None or share <= QUIET_SHARE:
+                return what
+            spared.append(operation)
+            return None
+
+        found = _none_wrong(unit, convicting, kinds, phase, actor)(history)
+        if found.verdict is Verdict.VIOLATED or not spared:
+            return found
+        first = f"other programs kept the processors busy as {told(spared[0])}"
+        reason = f"{first}, which convicts nobody then; nothing else was wrong"
+        return undecided(reason, expected=0, unit=unit, samples=found.samples)
 
     return check
 

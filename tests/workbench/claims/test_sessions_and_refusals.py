@@ -143,10 +143,63 @@ def test_where_nobody_was_refused_no_refusal_was_honest(written):
     assert written.judged(HONEST).verdict is Verdict.UNDECIDED
 
 
-def test_an_honest_503_is_no_server_error_but_fails_a_flip(written):
-    written.op("csrf.post", 1, 1.1, 503, code="STATE_UNAVAILABLE", retry_after=1)
-    assert written.judged(refusals.no_server_error()).verdict is Verdict.HOLDS
+AWAY = {"code": "STATE_UNAVAILABLE", "retry_after": 1}
+NO_SERVER_ERROR, SERVED = refusals.no_server_error(excused_in=("outage",)), refusals.everybody_is_served(actor="alice")
+
+
+def test_an_honest_503_is_no_server_error_while_something_is_away_but_fails_a_flip(written):
+    written.op("csrf.post", 1, 1.1, 503, phase="outage", **AWAY)
+    assert written.judged(NO_SERVER_ERROR).verdict is Verdict.HOLDS
     assert written.judged(refusals.no_refusal_for_the_flip()).verdict is Verdict.VIOLATED
+
+
+def test_an_honest_503_while_nothing_is_away_convicts(written):
+    for number, status in enumerate((201, 503, 503, 503)):
+        written.op("csrf.post", number, number + 0.1, status, **(AWAY if status == 503 else {}))
+    for checker in (NO_SERVER_ERROR, SERVED):
+        finding = written.judged(checker)
+        assert (finding.verdict, finding.observed, finding.evidence) == (Verdict.VIOLATED, 3, (2,))
+
+
+@pytest.mark.parametrize("phase", ["p", "outage"])
+@pytest.mark.parametrize(("status", "got"), [(500, {}), (503, {}), (503, {"code": "STATE_UNAVAILABLE"})])
+def test_a_server_error_that_is_not_honest_convicts_wherever_it_is_and_however_busy_the_machine(
+    written, phase, status, got
+):
+    written.seen("machine.foreign_cpu", 0.9, 1.2)
+    written.op("csrf.post", 1, 1.1, status, phase=phase, **got)
+    assert written.judged(NO_SERVER_ERROR).verdict is Verdict.VIOLATED
+    assert written.judged(SERVED).verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.1, Verdict.VIOLATED), (0.9, Verdict.UNDECIDED)])
+def test_a_deadline_that_passes_on_a_busy_machine_convicts_nobody(written, share, verdict):
+    written.op("csrf.post", 0, 0.1, 201)
+    written.seen("machine.foreign_cpu", share, 3.2)
+    written.op("csrf.post", 1, 3.1, 503, **AWAY)
+    assert written.judged(NO_SERVER_ERROR).verdict is verdict
+    assert written.judged(SERVED).verdict is verdict
+
+
+def test_one_deadline_that_passes_on_a_quiet_machine_is_not_excused_by_another(written):
+    written.seen("machine.foreign_cpu", 0.9, 1.05)
+    written.op("csrf.post", 1, 1.1, 503, **AWAY)
+    written.seen("machine.foreign_cpu", 0.0, 2.05)
+    quiet = written.op("csrf.post", 2, 2.1, 503, **AWAY)
+    for checker in (NO_SERVER_ERROR, SERVED):
+        finding = written.judged(checker)
+        assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (quiet,))
+
+
+def test_who_was_refused_was_served_and_who_was_not_answered_was_not(written, another):
+    for number, status in enumerate((201, 401, 403, 429)):
+        written.op("csrf.post", number, number + 0.1, status)
+    written.op("csrf.post", 5, 5.1, 503, actor="bob", **AWAY)
+    assert (written.judged(SERVED).verdict, written.judged(SERVED).samples) == (Verdict.HOLDS, 4)
+    lost = another()
+    lost.op("csrf.post", 1, 1.1, None)
+    assert lost.judged(SERVED).verdict is Verdict.VIOLATED
+    assert lost.judged(NO_SERVER_ERROR).verdict is Verdict.UNDECIDED
 
 
 def test_stage_1_a_request_without_an_answer_fails_a_flip(written, another):
@@ -215,6 +268,8 @@ def test_an_answer_that_says_nothing_of_what_is_claimed_neither_holds_nor_convic
     assert written.judged(checker).verdict is Verdict.VIOLATED
 
 
-@pytest.mark.parametrize("checker", [LIVE, LOGOUT, REFRESH, HONEST, refusals.health_tells_the_truth()])
+@pytest.mark.parametrize(
+    "checker", [LIVE, LOGOUT, REFRESH, HONEST, NO_SERVER_ERROR, SERVED, refusals.health_tells_the_truth()]
+)
 def test_nothing_recorded_is_undecided(written, checker):
     assert written.judged(checker).verdict is Verdict.UNDECIDED

@@ -66,6 +66,17 @@ async def test_an_instance_is_told_to_stop_once_its_fetch_has_reached_the_upstre
     assert server.calls_at_signal == 1
 
 
+@pytest.mark.parametrize(
+    ("phase", "verdict"),
+    [("csrf follow", Verdict.VIOLATED), ("outage", Verdict.HOLDS), ("lost replies", Verdict.HOLDS)],
+)
+def test_an_honest_503_is_excused_where_the_store_is_away_and_nowhere_else(phase, verdict):
+    claims = {claim.id: claim for claim in EXPERIMENT.claims(EXPERIMENT.parameters())}
+    got = {"code": "STATE_UNAVAILABLE", "retry_after": 1}
+    asked = Operation(1, "csrf.post", "s0", "http://a", 1.0, 1.1, Outcome.FAILED, 503, phase, got=got)
+    assert judge(claims["no-server-error"], History(0.0, (asked,))).finding.verdict is verdict
+
+
 @pytest.mark.end_to_end
 async def test_every_promise_holds_across_instances_and_a_restart(conducted):
     judged = await conducted(EXPERIMENT, instances=2, window_s=4.0)
