@@ -47,7 +47,7 @@ class Security:
     full: ClassVar[Mapping[str, Any]] = {"instances": 3, "limit": 30}
     charges: ClassVar[Mapping[str, Charge]] = {
         # Under a grace a second acceptance is legal; only here, without one, two steps instead of one show as such.
-        "CSRF-2": Charge(("token-replay", "token-order")),
+        "CSRF-2": Charge(("token-replay",)),
         "CSRF-6": Charge(("exempt-paths",)),
         "RATE-5": Charge(("clocks-apart",)),
         "RATE-6": Charge(("spoofed-address", "victim-spared")),

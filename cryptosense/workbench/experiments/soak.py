@@ -39,9 +39,14 @@ class Soak:
     }
 
     charges: ClassVar[Mapping[str, Charge]] = {
-        contract: Charge((claim,), {"with_control": False, "warm_visitors": 300, "seconds": 12.0, "at_once": 2})
-        for contract, claim in (("SOAK", "process-memory"), ("RATE-4", "store-memory"))
+        contract: Charge(
+            (claim,), {"with_control": False, "warm_visitors": 300, "seconds": 12.0, "at_once": 2, "denials": denials}
+        )
+        for contract, claim, denials in (("SOAK", "process-memory", 1), ("RATE-4", "store-memory", 4))
     }
+    """Where each denied request leaves an entry, several of them a visitor stand out from the visitors' own keys, which
+    come and go with the visitors' rate.
+    """
 
     async def conduct(self, parameters: SoakParameters, lab: Lab) -> None:
         await conduct_soak(parameters, lab)

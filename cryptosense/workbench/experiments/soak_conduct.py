@@ -2,7 +2,7 @@
 
 A visitor is an address that comes once. It reaches the service as it would behind a load balancer: over few kept
 connections, named in `X-Forwarded-For`, which the run's own services are told to believe of loopback. After
-each visitor a client that is over its limit is denied once more, and beside them an account signs in, uses its CSRF
+each visitor a client that is over its limit is denied again, and beside them an account signs in, uses its CSRF
 token, and signs out.
 """
 
@@ -40,6 +40,7 @@ class SoakParameters(Parameters):
         default=2000, ge=0, description="visitors that the reading waits for, up to three times its length"
     )
     at_once: int = Field(default=8, ge=1, description="visits under way at a time")
+    denials: int = Field(default=1, ge=0, description="requests over the limit that come with each visitor")
     read_every_s: float = Field(default=0.25, gt=0, description="pause between two readings in s")
     with_control: bool = Field(
         default=True, description="run a service that leaks beside it, to show that a leak shows"
@@ -109,7 +110,10 @@ async def _opened(
 async def _soak(
     given: SoakParameters, lab: Lab, deployment: Deployment, phase: str, *, at_once: int, warm: int
 ) -> None:
-    async with Wire(deployment.target, lab.recorder) as wire, _Visitors(lab, deployment, seed=given.seed) as visitors:
+    async with (
+        Wire(deployment.target, lab.recorder) as wire,
+        _Visitors(lab, deployment, seed=given.seed, denials=given.denials) as visitors,
+    ):
         visitors.denied = await wire.account(f"over the limit of {phase}", phase="accounts")
         async with _accounts(lab, deployment, WARM_UP):  # what every path allocates once is no growth
             await visitors.come(WARM_UP, at_once=at_once, turns=iter(range(warm)))
@@ -152,8 +156,9 @@ async def _read(given: SoakParameters, lab: Lab, deployment: Deployment, phase: 
 class _Visitors:
     """Visits from addresses that come once each."""
 
-    def __init__(self, lab: Lab, deployment: Deployment, *, seed: int) -> None:
+    def __init__(self, lab: Lab, deployment: Deployment, *, seed: int, denials: int) -> None:
         self._lab = lab
+        self._denials = denials
         cache = deployment.target.profile.cache
         self._path = cache.tokens.path.replace("{ids}", ",".join(cache.ids))
         self._strict = deployment.target.profile.limits["strict"]
@@ -168,8 +173,10 @@ class _Visitors:
         async def visit_on() -> None:
             for _ in turns:
                 await self._ask("visit", phase, "GET", self._path, {"X-Forwarded-For": next(self._addresses)})
-                if self.denied is not None and phase != WARM_UP:
-                    bearer = {"Authorization": f"Bearer {self.denied.credentials.bearer}"}
+                if self.denied is None or phase == WARM_UP:
+                    continue
+                bearer = {"Authorization": f"Bearer {self.denied.credentials.bearer}"}
+                for _ in range(self._denials):
                     await self._ask("denied", phase, self._strict.method, self._strict.path, bearer)
 
         await asyncio.gather(*(visit_on() for _ in range(at_once)))

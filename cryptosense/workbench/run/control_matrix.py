@@ -1,7 +1,7 @@
 """Every control under the claims that are to convict it: do our claims see what they say they see?
 
 A control is judged by the experiment that charges its promise (`Charge`), under the claims that are meant to convict
-it. It is caught when one of those comes out VIOLATED. Whatever else is violated is shown and does not count, since a
+it. It is caught when each of those comes out VIOLATED. Whatever else is violated is shown and does not count, since a
 service may fail a claim for another reason than its flaw; a control that is not caught is a hole in the claims.
 """
 
@@ -60,14 +60,19 @@ class Outcome:
 
     @property
     def caught(self) -> bool:
-        return any(claim.verdict is Verdict.VIOLATED for claim in self.meant)
+        return bool(self.meant) and not self.blind
+
+    @property
+    def blind(self) -> tuple[ClaimResult, ...]:
+        """Those of the meant claims that did not convict it."""
+        return tuple(claim for claim in self.meant if claim.verdict is not Verdict.VIOLATED)
 
     @property
     def sentence(self) -> str:
-        """Which claim convicted it and why, or what was seen instead."""
+        """The first claim that did not convict it, else the first that did, and why."""
         if self.trouble:
             return self.trouble
-        first = next((claim for claim in self.meant if claim.verdict is Verdict.VIOLATED), self.meant[0])
+        first = next(iter(self.blind or self.meant))
         beside = f"; violated for another reason: {', '.join(self.besides)}" if self.besides and not self.caught else ""
         return f"{first.id}: {first.reason}{beside}"
 

@@ -73,9 +73,15 @@ def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return run
 
 
-async def test_a_control_is_caught_by_one_of_the_claims_meant_for_it(tried):
-    outcome = await tried(claim("meant", Verdict.HOLDS), claim("meant-too", Verdict.VIOLATED))
+async def test_a_control_is_caught_when_each_of_the_claims_meant_for_it_convicts_it(tried):
+    outcome = await tried(claim("meant", Verdict.VIOLATED), claim("meant-too", Verdict.VIOLATED))
     assert outcome.caught
+    assert outcome.sentence == "meant: why meant"
+
+
+async def test_a_claim_that_is_blind_to_its_flaw_shows_though_another_sees_it(tried):
+    outcome = await tried(claim("meant", Verdict.VIOLATED), claim("meant-too", Verdict.HOLDS))
+    assert not outcome.caught
     assert outcome.sentence == "meant-too: why meant-too"
 
 
