@@ -104,8 +104,10 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
     `X-RateLimit-Limit` must be the declared limit; `Remaining` a number from 0 to limit - 1 on what passed and 0 on a
     denial, no more than what the certainly earlier admissions in the window leave, and no less than what is left after
     everything that the client may have had counted; the moment of `Reset` no farther away than a window, and on a
-    denial no other than `Retry-After` says. The IETF fields must name the same quota, window, rest and moment. A header
-    that the deployment does not send by its own account is not asked for: the others can convict then, and not acquit.
+    denial no other than `Retry-After` says. The IETF fields must name the same quota, window, rest and moment: `t` is
+    within a second of `Retry-After` on a denial, and on what passed of a moment at which the oldest admission can leave
+    the window. A header that the deployment does not send by its own account is not asked for: the others can convict
+    then, and not acquit.
     """
 
     def check(history: History) -> Finding:
@@ -121,6 +123,7 @@ def limit_headers_are_right(policy: str, *, phase: str | None = None, limit: Lim
                     judged += 1
                     fault = _fault_in(answer, operations, found.limit, history.started_at, unsent)
                     fault = fault or _too_little_left(answer, everything, found.limit, unsent)
+                    fault = fault or _wrong_increase(answer, operations, everything, found.limit, unsent)
                     if fault:
                         wrong.append((answer, fault))
         if not judged:
@@ -199,7 +202,7 @@ def _fault_in(
         rest = got["remaining"]
         if not isinstance(rest, int):
             return f"X-RateLimit-Remaining is {rest!r}, which is no number"
-        before = _surely_before(answer, operations, limit.window_s)
+        before = len(_surely_in_window(answer, operations, limit.window_s))
         most = 0 if denied(answer) else limit.limit - 1 - before
         if not 0 <= rest <= most:
             return f"X-RateLimit-Remaining is {rest} where at most {most} can be left"
@@ -230,14 +233,62 @@ def _too_little_left(
     return f"X-RateLimit-Remaining is {rest} where at least {least} are left" if rest < least else None
 
 
-def _surely_before(answer: Operation, operations: Sequence[Operation], window_s: float) -> int:
-    return sum(
-        admitted(item)
+def _wrong_increase(
+    answer: Operation,
+    operations: Sequence[Operation],
+    everything: Sequence[Operation],
+    limit: Limit,
+    unsent: Collection[str],
+) -> str | None:
+    """A `t` that is more than a second from when quota next increases; both are spans, so no clock comes into it."""
+    said = None if "ietf" in unsent else _seconds(_parameters(str(answer.got["ietf"])).get("t"))
+    if said is None:
+        return None
+    if denied(answer):
+        wait = answer.got.get("retry_after")
+        differs = isinstance(wait, int) and abs(said - wait) > 1
+        return f"RateLimit's t is {said:g} s where Retry-After says {wait}" if differs else None
+    longest = math.ceil(_longest_until_one_leaves(answer, operations, limit.window_s) + CLOCK_SLACK_S)
+    shortest = _shortest_until_one_leaves(answer, everything, limit.window_s)
+    if said > longest + 1:
+        return f"RateLimit's t is {said:g} s where quota increases within {longest} s"
+    if said < shortest - 1 - CLOCK_SLACK_S:
+        return f"RateLimit's t is {said:g} s where no quota comes for {shortest:.2f} s"
+    return None
+
+
+def _longest_until_one_leaves(answer: Operation, operations: Sequence[Operation], window_s: float) -> float:
+    """The oldest in the window is no younger than any admission that is certainly in it; alone, it is this one."""
+    before = _surely_in_window(answer, operations, window_s - CLOCK_SLACK_S)
+    return min((item.completed_at + window_s - answer.invoked_at for item in before), default=window_s)
+
+
+def _shortest_until_one_leaves(answer: Operation, everything: Sequence[Operation], window_s: float) -> float:
+    """The oldest in the window is no older than the first of all requests, of whatever kind, that can be in it."""
+    outside = answer.invoked_at - window_s - CLOCK_SLACK_S
+    first = min(
+        (
+            item.invoked_at
+            for item in everything
+            if not denied(item)
+            and item.id != answer.id
+            and item.invoked_at <= answer.completed_at
+            and (may_be_applied(item) or item.completed_at >= outside)
+        ),
+        default=answer.completed_at,
+    )
+    return min(window_s, max(0.0, first + window_s - answer.completed_at))
+
+
+def _surely_in_window(answer: Operation, operations: Sequence[Operation], window_s: float) -> list[Operation]:
+    return [
+        item
+        for item in operations
+        if admitted(item)
         and item.id != answer.id
         and item.completed_at <= answer.invoked_at
         and item.invoked_at > answer.completed_at - window_s
-        for item in operations
-    )
+    ]
 
 
 def _reset_fault(answer: Operation, limit: Limit, started_at: float) -> str | None:

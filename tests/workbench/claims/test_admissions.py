@@ -216,22 +216,22 @@ def test_rate_3_a_client_that_did_not_wait_is_not_judged(written):
     assert written.judged(OBEY).verdict is Verdict.UNDECIDED
 
 
-def headers(remaining, *, start, limit=3):
+def headers(remaining, *, start, limit=3, t=10):
     at = 1_700_000_000.0 + start
     return {
         "limit": limit,
         "remaining": remaining,
         "reset": "2023-11-14T22:13:30Z",
-        "reset_at": at + 10,
+        "reset_at": at + t,
         "ietf_policy": f'"api";q={limit};w=10',
-        "ietf": f'"api";r={remaining};t=10',
+        "ietf": f'"api";r={remaining};t={t}',
     }
 
 
 def test_limit_headers_that_count_down_hold(written):
     for number in range(3):
-        written.probe(number, number + 0.1, 200, **headers(2 - number, start=number))
-    written.probe(3, 3.1, 429, **headers(0, start=3), retry_after=7)
+        written.probe(number, number + 0.1, 200, **headers(2 - number, start=number, t=10 - number))
+    written.probe(3, 3.1, 429, **headers(0, start=3, t=7), retry_after=7)
     assert written.judged(HEADERS).verdict is Verdict.HOLDS
 
 
@@ -278,6 +278,48 @@ def test_a_reset_that_is_told_otherwise_elsewhere_convicts(written, wrong, word)
     finding = written.judged(HEADERS)
     assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (answer,))
     assert word in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("t", "verdict"),
+    [(10, Verdict.VIOLATED), (6, Verdict.HOLDS), (4, Verdict.HOLDS), (2, Verdict.VIOLATED)],
+)
+def test_a_t_on_what_passed_is_when_the_oldest_admission_leaves(written, t, verdict):
+    written.probe(0, 0.1, 200, **headers(2, start=0))
+    written.probe(5, 5.1, 200, **headers(1, start=5, t=t))  # 4.9 s to 5.1 s are left, told in whole seconds
+    assert written.judged(HEADERS).verdict is verdict
+
+
+@pytest.mark.parametrize(("t", "verdict"), [(9, Verdict.VIOLATED), (8, Verdict.HOLDS), (5, Verdict.VIOLATED)])
+def test_a_t_on_a_denial_is_what_retry_after_says(written, t, verdict):
+    for number in range(3):
+        written.probe(number, number + 0.1, 200, **headers(2 - number, start=number, t=10 - number))
+    written.probe(3, 3.1, 429, **headers(0, start=1, t=t), retry_after=7)
+    assert written.judged(HEADERS).verdict is verdict
+
+
+def test_a_t_is_judged_by_all_that_may_have_counted_and_only_by_what_is_sure(written, another):
+    written.op("csrf.fetch", 0, 0.1)  # perhaps the oldest of the same budget
+    written.probe(5, 5.1, 200, **headers(2, start=5, t=10))
+    assert written.judged(HEADERS).verdict is Verdict.HOLDS
+    counted = another()
+    counted.op("csrf.fetch", 0, 0.1)
+    counted.probe(5, 5.1, 200, **headers(1, start=5, t=5))
+    assert counted.judged(HEADERS).verdict is Verdict.HOLDS
+    lost = another()
+    lost.probe(0, 0.1, None)
+    lost.probe(5, 5.1, 200, **headers(2, start=5, t=2))  # whenever that took effect, it stays for longer
+    assert lost.judged(HEADERS).verdict is Verdict.VIOLATED
+    together = another()
+    for start in (0, 4):  # the second may have been counted before the first, and while the first was on its way
+        together.probe(start, 6, 200, **headers(2 if start == 0 else 1, start=6, t=10))
+    assert together.judged(HEADERS).verdict is Verdict.HOLDS
+
+
+def test_a_quota_without_a_t_is_bound_to_no_moment(written):
+    written.probe(0, 0.1, 200, **headers(2, start=0))
+    written.probe(5, 5.1, 200, **(headers(1, start=5) | {"ietf": '"api";r=1'}))
+    assert written.judged(HEADERS).verdict is Verdict.HOLDS
 
 
 def test_an_undeclared_limit_is_undecided_and_a_declared_one_is_read_from_the_history(written):
