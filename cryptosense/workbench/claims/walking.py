@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.csrf_model import Guard, guard_of
+from cryptosense.workbench.claims.noise import unless_noisy
 from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, skip_reason, told
-from cryptosense.workbench.history import History, Observation, Operation, SpanKind
+from cryptosense.workbench.history import History, Observation, Operation, Span, SpanKind
 
 
 def walked_without_restart(flips: Sequence[str], *, phase: str) -> Checker:
@@ -39,37 +40,58 @@ def walked_without_restart(flips: Sequence[str], *, phase: str) -> Checker:
     return check
 
 
-def unnoticed_while_other_side_fails(*, phase: str) -> Checker:
-    """STAGE-2: while the side that does not count fails, nobody is refused or left without an answer."""
+def unnoticed_while_other_side_fails(*, phase: str, bound_s: float) -> Checker:
+    """STAGE-2: while the side that does not count fails, nobody is refused, unanswered or kept beyond the bound.
+
+    It holds only where a request was under way while the failure had more than `bound_s` yet to last: one that waits
+    for the other side without a bound is answered, too, once that answers again.
+    """
 
     def check(history: History) -> Finding:
         faults = history.spans(SpanKind.FAULT)
-        asked = [
-            operation
-            for operation in history.operations(phase=phase)
-            if any(
-                operation.completed_at >= fault.started_at and operation.invoked_at <= fault.ended_at
-                for fault in faults
-            )
-        ]
+        asked = [item for item in history.operations(phase=phase) if any(_across(fault, item) for fault in faults)]
         if not asked:
             return nothing_to_judge(history, phase, "request during the failure of the other side", expected=0)
         failed = [item for item in asked if item.status is None or item.status >= 500 or item.status in {401, 403}]
-        if failed:
-            reason = (
-                f"{told(failed[0])} while only the side that does not count was out of order; the usual cause is that "
-                "both writes must succeed, or that the first of them waits for the second without a bound"
-            )
-            return convicted(
-                reason, failed[:1], expected=0, observed=len(failed), unit="failed requests", samples=len(asked)
-            )
-        slowest = max(item.completed_at - item.invoked_at for item in asked)
-        reason = (
-            f"{len(asked)} requests while the other side did not answer, all served, the slowest in {slowest:.2f} s"
+        unit, samples = "failed or late requests", len(asked)
+        cause = (
+            "while only the side that does not count was out of order; the usual cause is that both writes must "
+            "succeed, or that the first of them waits for the second without a bound"
         )
-        return acquitted(reason, expected=0, observed=0, unit="failed requests", samples=len(asked))
+        if failed:
+            reason = f"{told(failed[0])} {cause}"
+            return convicted(reason, failed[:1], expected=0, observed=len(failed), unit=unit, samples=samples)
+        slowest = max(asked, key=_lasted)
+        if _lasted(slowest) > bound_s:
+            late = sum(_lasted(item) > bound_s for item in asked)
+            reason = f"{told(slowest)} only after {_lasted(slowest):.2f} s {cause}"
+            finding = convicted(reason, [slowest], expected=0, observed=late, unit=unit, samples=samples)
+            return unless_noisy(finding, history, slowest.invoked_at, slowest.completed_at)
+        exposed = [item for item in asked if any(_exposed(fault, item, bound_s) for fault in faults)]
+        if not exposed:
+            reason = f"no request was under way with {bound_s:g} s of the failure to come, so no wait could show"
+            return undecided(reason, expected=0, unit=unit, samples=samples)
+        reason = (
+            f"{samples} requests while the other side did not answer, {len(exposed)} of them when {bound_s:g} s of it "
+            f"were yet to come, all served, the slowest in {_lasted(slowest):.2f} s"
+        )
+        return acquitted(reason, expected=0, observed=0, unit=unit, samples=samples)
 
     return check
+
+
+def _across(span: Span, operation: Operation) -> bool:
+    """Whether it was under way in the span."""
+    return operation.completed_at >= span.started_at and operation.invoked_at <= span.ended_at
+
+
+def _exposed(fault: Span, operation: Operation, bound_s: float) -> bool:
+    """Whether it was under way while the fault had more than the bound yet to last."""
+    return _across(fault, operation) and fault.ended_at - max(operation.invoked_at, fault.started_at) > bound_s
+
+
+def _lasted(operation: Operation) -> float:
+    return operation.completed_at - operation.invoked_at
 
 
 def differences_are_counted(service: str, *, before: str, after: str) -> Checker:

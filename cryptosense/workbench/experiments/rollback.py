@@ -16,9 +16,10 @@ from cryptosense.workbench.experiments.promise import told_to_the_end
 from cryptosense.workbench.experiments.rollback_charts import rollback_charts
 from cryptosense.workbench.experiments.rollback_claims import rollback_claims
 from cryptosense.workbench.experiments.rollback_plan import AFTER, BEFORE, ROLLING, roll_back_as_planned
-from cryptosense.workbench.experiments.rollback_walk import WALKING, check_again, walk
+from cryptosense.workbench.experiments.rollback_walk import STATE_BUDGET_S, WALKING, check_again, walk
 from cryptosense.workbench.experiments.scenario import Stage
 from cryptosense.workbench.history import History
+from cryptosense.workbench.readings import watched_machine
 from cryptosense.workbench.targets.ceilings import CeilingReached
 from cryptosense.workbench.targets.hooks import HookFailed
 
@@ -29,7 +30,7 @@ class RollbackParameters(Parameters):
     service: str = Field(default="reference", description="what is judged: the reference, or a control by name")
     clients: int = Field(default=3, ge=1, description="signed-in clients that walk, and as many that are left alone")
     hold_s: float = Field(default=0.6, gt=0, description="how long each stage is held under traffic, in s")
-    freeze_s: float = Field(default=1.6, ge=0, description="how long the store is frozen at dualwrite, in s; 0 is not")
+    freeze_s: float = Field(default=3.2, ge=0, description="how long the store is frozen at dualwrite, in s; 0 is not")
     instances: int = Field(default=2, ge=1, le=8, description="instances of the plan's own rollback, sticky clients")
     limit: int = Field(default=10, ge=1, description="the strict limit, per client and minute")
 
@@ -54,11 +55,11 @@ class Rollback:
         ),
     )
     parameters: ClassVar[type[Any]] = RollbackParameters
-    full: ClassVar[Mapping[str, Any]] = {"clients": 8, "hold_s": 5.0, "freeze_s": 3.0, "instances": 3}
+    full: ClassVar[Mapping[str, Any]] = {"clients": 8, "hold_s": 5.0, "freeze_s": 5.0, "instances": 3}
 
     async def conduct(self, parameters: RollbackParameters, lab: Lab) -> None:
         lab.progress.phase("walking the stages", expected_seconds=16 + 10 * parameters.hold_s)
-        async with asyncio.TaskGroup() as group:
+        async with watched_machine(lab.recorder), asyncio.TaskGroup() as group:
             group.create_task(_walk_and_check(parameters, lab))
             group.create_task(_roll_back_and_check(parameters, lab))
 
@@ -123,7 +124,7 @@ def _plan(parameters: RollbackParameters, label: str, *, instances: int, stage: 
             "RATE_LIMIT_API_MAX": "1000000",
             "RATE_LIMIT_AUTH_MAX": "100000",
             "RATE_LIMIT_STRICT_MAX": str(parameters.limit),
-            "STATE_BUDGET_MS": "1000",  # a busy machine must not bring refusals that are not asked about
+            "STATE_BUDGET_MS": f"{1000 * STATE_BUDGET_S:.0f}",
             "PASSWORD_MEMORY_KIB": "1024",
             "PASSWORD_ROUNDS": "1",
             "DRAIN_S": "0.1",  # no load balancer has to notice here

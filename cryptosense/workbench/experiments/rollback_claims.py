@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cryptosense.workbench.claims import admissions, csrf, refusals, sessions, walking
 from cryptosense.workbench.claims.claim import Claim
 from cryptosense.workbench.experiments.rollback_plan import AFTER, ROLLING
-from cryptosense.workbench.experiments.rollback_walk import WALKING, flips
+from cryptosense.workbench.experiments.rollback_walk import ANSWERED_S, WALKING, flips
 
 BACK_TO_MEMORY = "live → shadow"
 """The flip at which memory counts again on the way back."""
@@ -51,9 +51,10 @@ def _walk() -> Sequence[Claim]:
         ),
         Claim(
             "walk-other-side",
-            "While the side that does not count is frozen, nobody is refused or left without an answer.",
+            "While the side that does not count is frozen, nobody is refused, left without an answer, or kept waiting "
+            f"beyond {ANSWERED_S:g} s.",
             ("STAGE-2",),
-            walking.unnoticed_while_other_side_fails(phase=WALKING),
+            walking.unnoticed_while_other_side_fails(phase=WALKING, bound_s=ANSWERED_S),
         ),
         Claim(
             "walk-differences",

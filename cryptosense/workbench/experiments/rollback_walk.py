@@ -17,6 +17,12 @@ WALK = (*STAGES[1:], *reversed(STAGES[:-1]))
 """The stages that are switched to, one after the other, from `off` and back to it."""
 
 WALKING, IDLE, AFTER = "walk", "idle", "after"
+STATE_BUDGET_S = 1.0
+"""What a request may wait for the state; a busy machine must not bring refusals that are not asked about."""
+
+ANSWERED_S = 2 * STATE_BUDGET_S + 0.5
+"""The longest that a request lasts whose other side is silent: its own budget and that of the fetch that it joins."""
+
 _SAMPLE = re.compile(r"^(?P<name>cryptosense_\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 

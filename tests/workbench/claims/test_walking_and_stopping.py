@@ -8,7 +8,7 @@ from cryptosense.workbench.verdicts import Verdict
 
 FLIPS = ("off → dualwrite", "dualwrite → off")
 WALKED = walking.walked_without_restart(FLIPS, phase="p")
-OTHER = walking.unnoticed_while_other_side_fails(phase="p")
+OTHER = walking.unnoticed_while_other_side_fails(phase="p", bound_s=2.5)
 COUNTED = walking.differences_are_counted("sessions", before="asked", after="told")
 DEBT = walking.debt_was_told("csrf", before="live → shadow", phase="p")
 LOGS = walking.logs_are_clean(phase="p")
@@ -42,10 +42,26 @@ def test_stage_1_where_nobody_looked_whether_a_process_was_a_new_one_nothing_is_
     ("status", "verdict"), [(201, Verdict.HOLDS), (503, Verdict.VIOLATED), (None, Verdict.VIOLATED)]
 )
 def test_stage_2_a_failure_of_the_other_side_is_nobodys_refusal(written, status, verdict):
-    written.fault(1, 2)
+    written.fault(1, 4)
     written.op("csrf.post", 0, 0.5, 503)
     written.op("csrf.post", 1.2, 1.4, status)
     assert written.judged(OTHER).verdict is verdict
+
+
+def test_stage_2_a_request_that_waits_until_the_other_side_answers_again_is_convicted(written, another):
+    written.fault(1, 4)
+    bounded = written.op("csrf.post", 0.98, 3.0, 201)  # two budgets, one after the other
+    finding = written.judged(OTHER)
+    assert (finding.verdict, finding.samples) == (Verdict.HOLDS, bounded)
+    waited = written.op("session.use", 1.1, 4.05, 200)
+    finding = written.judged(OTHER)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (waited,))
+    written.seen("machine.foreign_cpu", 0.9, 2.0)
+    assert written.judged(OTHER).verdict is Verdict.UNDECIDED
+    late = another()
+    late.fault(1, 4)
+    late.op("session.use", 2.0, 4.05, 200)
+    assert late.judged(OTHER).verdict is Verdict.UNDECIDED, "the failure was over before an endless wait could show"
 
 
 @pytest.mark.parametrize(("counted", "verdict"), [(3, Verdict.HOLDS), (1, Verdict.VIOLATED)])
