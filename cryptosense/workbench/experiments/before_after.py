@@ -21,7 +21,7 @@ from cryptosense.workbench.experiments.before_after_claims import before_after_c
 from cryptosense.workbench.experiments.cache_phases import COINS
 from cryptosense.workbench.experiments.promise import told_to_the_end
 from cryptosense.workbench.history import History, SpanKind
-from cryptosense.workbench.readings import upstream_calls
+from cryptosense.workbench.readings import upstream_calls, watched_machine
 
 SIDES = ("memory", "redis")
 
@@ -60,16 +60,9 @@ class BeforeAfter:
     full: ClassVar[Mapping[str, Any]] = {"instances": 5, "sessions": 10, "posts": 60, "limit": 50, "lists": 4}
 
     async def conduct(self, parameters: BeforeAfterParameters, lab: Lab) -> None:
-        for side in SIDES:
-            lab.progress.phase(f"starting {side}", expected_seconds=5)
-            async with lab.deploy(_plan(parameters, side)) as deployment:
-                if deployment.target.foreign and side == "memory":
-                    _skip_memory(parameters, lab, deployment)
-                    continue
-                _skip_missing(parameters, lab, deployment, side)
-                for count in range(1, min(parameters.instances, len(deployment.target.urls)) + 1):
-                    lab.progress.phase(f"{side} on {count}", expected_seconds=2)
-                    await _ask(parameters, lab, deployment, side, count)
+        async with watched_machine(lab.recorder):
+            for side in SIDES:
+                await _ask_side(parameters, lab, side)
 
     def claims(self, parameters: BeforeAfterParameters) -> Sequence[Claim]:
         claims = before_after_claims(parameters.instances, parameters.lists)
@@ -80,6 +73,19 @@ class BeforeAfter:
     ) -> Sequence[Chart]:
         del judgements
         return before_after_charts(history, parameters.instances, parameters.lists)
+
+
+async def _ask_side(parameters: BeforeAfterParameters, lab: Lab, side: str) -> None:
+    """The load on 1 to N instances that keep their state on one side."""
+    lab.progress.phase(f"starting {side}", expected_seconds=5)
+    async with lab.deploy(_plan(parameters, side)) as deployment:
+        if deployment.target.foreign and side == "memory":
+            _skip_memory(parameters, lab, deployment)
+            return
+        _skip_missing(parameters, lab, deployment, side)
+        for count in range(1, min(parameters.instances, len(deployment.target.urls)) + 1):
+            lab.progress.phase(f"{side} on {count}", expected_seconds=2)
+            await _ask(parameters, lab, deployment, side, count)
 
 
 def _phases_of(claim: str) -> Sequence[str]:

@@ -11,6 +11,7 @@ from cryptosense.workbench.claims.cache import hits_are_hits
 from cryptosense.workbench.claims.claim import Claim
 from cryptosense.workbench.claims.counts import spent_at_most
 from cryptosense.workbench.claims.csrf import compare_and_rotate, failure_rate_is, good_tokens_accepted
+from cryptosense.workbench.claims.refusals import everybody_is_served
 from cryptosense.workbench.claims.sessions import sessions_live_on
 
 
@@ -125,5 +126,11 @@ def _shared(count: int, lists: int) -> Sequence[Claim]:
             f"With Redis, a session opened on one of {on} is known on the others.",
             of("AUTH-1", "improvement:instances"),
             sessions_live_on(actor=f"{name}/"),
+        ),
+        Claim(
+            f"{name}-served",
+            f"With Redis, whatever is asked of {on} is answered, and never with a 5xx.",
+            of("checklist:infrastructure-1", "improvement:instances"),
+            everybody_is_served(actor=f"{name}/"),
         ),
     )
