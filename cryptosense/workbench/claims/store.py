@@ -41,6 +41,26 @@ def foreign_entry_is_a_miss(*, phase: str) -> Checker:
     return check
 
 
+def foreign_limiter_key_denies_nobody(*, phase: str) -> Checker:
+    """Probes that carry `sent.planted` found foreign content at their client's key: none is denied, none fails."""
+
+    def check(history: History) -> Finding:
+        probes = [probe for probe in select(history, "limit.probe", phase=phase) if probe.sent.get("planted")]
+        planted = history.observations("store.planted", phase=phase)
+        if not probes:
+            return nothing_to_judge(history, phase, "probe of a planted key", expected=0)
+        if not planted or planted[-1].value == 0:
+            return undecided("nothing could be planted: the limiter left no key behind", expected=0)
+        wrong = [probe for probe in probes if not admitted(probe)]
+        if wrong:
+            reason = f"{told(wrong[0])}: the script could not read the key, which is no reason to deny or to fail"
+            return convicted(reason, wrong[:1], expected=0, observed=len(wrong), unit="answers", samples=len(probes))
+        reason = f"{len(probes)} requests of a client whose limiter key was overwritten were neither denied nor failed"
+        return acquitted(reason, expected=0, observed=0, unit="answers", samples=len(probes))
+
+    return check
+
+
 def unlinks(*, phase: str) -> Checker:
     """Between the first and the last reading of `store.calls` there were UNLINKs and no DEL."""
 

@@ -30,12 +30,14 @@ async def _foreign_limiter_key(stage: Stage, phase: str) -> None:
     async with _server(stage) as server:
         before = await _keys(server)
         await visitor.probe("auth", instance=stage.urls[0])
-        for key in await _keys(server) - before:
+        planted = await _keys(server) - before
+        for key in planted:
             await server.delete(key)
             await server.rpush(key, FOREIGN)
             await server.pexpire(key, FOREIGN_MS)
+        stage.lab.recorder.observe("store.planted", len(planted), phase=phase)
         for url in stage.urls:
-            await visitor.probe("auth", instance=url)
+            await visitor.probe("auth", instance=url, sent={"planted": True})
 
 
 async def _foreign_cache_entry(stage: Stage, phase: str) -> None:

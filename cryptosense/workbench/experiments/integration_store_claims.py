@@ -22,12 +22,7 @@ def _foreign_content() -> Sequence[Promise]:
             "store-foreign-limiter",
             "Something foreign at one client's limiter key denies nobody for ever: the insurance decides for that key.",
             ("RATE-8",),
-            refusals.answered_with(
-                range(429),
-                kinds=("limit.probe",),
-                phase=limiter_key,
-                why_wrong="the script could not read the key, which is no reason to deny or to fail",
-            ),
+            store.foreign_limiter_key_denies_nobody(phase=limiter_key),
             limiter_key,
         ),
         promise(

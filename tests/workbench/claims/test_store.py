@@ -6,6 +6,7 @@ from cryptosense.workbench.claims import store
 from cryptosense.workbench.verdicts import Verdict
 
 FOREIGN = store.foreign_entry_is_a_miss(phase="p")
+LIMITER = store.foreign_limiter_key_denies_nobody(phase="p")
 UNLINKS = store.unlinks(phase="p")
 LOST = store.lost_replies_count_once("api", phase="p")
 PLANTED = {"planted": True}
@@ -39,6 +40,39 @@ def test_cache_6_where_nothing_was_planted_nothing_is_decided(written):
     assert written.judged(FOREIGN).verdict is Verdict.UNDECIDED
     written.seen("store.planted", 0, phase="p")
     assert written.judged(FOREIGN).verdict is Verdict.UNDECIDED
+
+
+def probe(history, at, status=401, **more):
+    return history.probe(at, at + 0.1, status, sent={"planted": True}, **more)
+
+
+def test_rate_8_a_client_whose_key_was_overwritten_and_who_is_answered_holds(written):
+    written.probe(0, 0.1, 401)
+    written.seen("store.planted", 1, phase="p")
+    probe(written, 1)
+    probe(written, 2)
+    finding = written.judged(LIMITER)
+    assert (finding.verdict, finding.samples) == (Verdict.HOLDS, 2)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, None])
+def test_rate_8_a_client_who_is_denied_for_foreign_content_at_its_key_convicts(written, status):
+    written.seen("store.planted", 1, phase="p")
+    probe(written, 1)
+    wrong = probe(written, 2, status)
+    finding = written.judged(LIMITER)
+    assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (wrong,))
+
+
+def test_rate_8_where_no_key_was_overwritten_nothing_is_decided(written, another):
+    probe(written, 1)
+    assert written.judged(LIMITER).verdict is Verdict.UNDECIDED
+    written.seen("store.planted", 0, phase="p")
+    assert written.judged(LIMITER).verdict is Verdict.UNDECIDED
+    unasked = another()
+    unasked.probe(0, 0.1, 401)  # only before it was overwritten
+    unasked.seen("store.planted", 1, phase="p")
+    assert unasked.judged(LIMITER).verdict is Verdict.UNDECIDED
 
 
 def count(history, at, *, deletes, unlinks):
