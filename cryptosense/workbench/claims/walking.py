@@ -94,6 +94,42 @@ def _lasted(operation: Operation) -> float:
     return operation.completed_at - operation.invoked_at
 
 
+def others_are_served(*, phase: str, beside: str) -> Checker:
+    """While each span `beside NAME` lasts, every request of the phase is served: not refused, not failed, answered.
+
+    It holds only where in every such span somebody asked for something and was answered.
+    """
+
+    def check(history: History) -> Finding:
+        spans = [span for span in history.spans(SpanKind.PHASE) if span.name.startswith(f"{beside} ")]
+        asked = [item for item in history.operations(phase=phase) if any(_across(span, item) for span in spans)]
+        if not asked:
+            return nothing_to_judge(history, phase, "request to another instance meanwhile", expected=0)
+        wrong = [item for item in asked if item.status is None or item.status >= 400]
+        unit, samples = "requests not served", len(asked)
+        if wrong:
+            refused = [item for item in wrong if item.status in {401, 403}]
+            reason = (
+                f"{told((refused or wrong)[0])} from an instance whose turn had not come; the usual cause is a state "
+                "that one instance takes from all, or a start that clears what the others use"
+            )
+            finding = convicted(
+                reason, (refused or wrong)[:1], expected=0, observed=len(wrong), unit=unit, samples=samples
+            )
+            ended = max(item.completed_at for item in wrong)
+            return unless_noisy(finding, history, wrong[0].invoked_at, ended, gross=bool(refused))
+        quiet = [
+            span for span in spans if not any(span.started_at <= item.invoked_at <= span.ended_at for item in asked)
+        ]
+        if quiet:
+            reason = f"nothing was asked of the others during {len(quiet)} of {len(spans)} restarts"
+            return undecided(reason, expected=0, unit=unit, samples=samples)
+        reason = f"{samples} requests to the others while {len(spans)} were restarted, all served"
+        return acquitted(reason, expected=0, observed=0, unit=unit, samples=samples)
+
+    return check
+
+
 def differences_are_counted(service: str, *, before: str, after: str) -> Checker:
     """STAGE-4: asking for something that one side lacks raises the count of differences of its service."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cryptosense.workbench.claims import admissions, csrf, refusals, sessions, walking
 from cryptosense.workbench.claims.claim import Claim
-from cryptosense.workbench.experiments.rollback_plan import AFTER, ROLLING
+from cryptosense.workbench.experiments.rollback_plan import AFTER, RESTART, ROLLING
 from cryptosense.workbench.experiments.rollback_walk import ANSWERED_S, WALKING, flips
 
 BACK_TO_MEMORY = "live → shadow"
@@ -90,7 +90,7 @@ def _plan() -> Sequence[Claim]:
             "plan-others",
             "While one instance is rolled back, clients of the others are served.",
             ("checklist:testing-5",),
-            refusals.no_refusal_for_the_flip(phase=ROLLING),
+            walking.others_are_served(phase=ROLLING, beside=RESTART),
         ),
     )
 

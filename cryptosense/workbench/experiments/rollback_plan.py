@@ -1,14 +1,20 @@
 """The plan's own rollback: the old code again, instance after instance, which is the state in memory and no Redis."""
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 
 from cryptosense.workbench.client import Caller
 from cryptosense.workbench.experiments.rollback_walk import check_again
 from cryptosense.workbench.experiments.scenario import Stage
+from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.targets.hooks import run_hook
 
 BEFORE, AFTER, ROLLING = "plan before", "plan after", "plan rolling"
 MENDED = f"{AFTER} mended"
+RESTART = "rolled back"
+"""What the span of an instance's restart is called, before the instance's name."""
+
 _WITHOUT_REDIS: dict[str, str | None] = {
     "MIGRATION_STAGE": "off",
     "MIGRATION_STAGE_FILE": None,
@@ -29,11 +35,14 @@ async def roll_back_as_planned(stage: Stage, *, clients: int) -> None:
         return
     for place, instance in enumerate(instances):
         instance.change_settings(_WITHOUT_REDIS)
-        await instance.restart()
         not_yet = {waiting.url for waiting in instances[place + 1 :]}
-        for client in held:
-            if client.home in not_yet:
-                await _live_on(client.caller, client.home, ROLLING)
+        others = [client for client in held if client.home in not_yet]
+        async with _in_use(others):
+            if others:
+                with stage.lab.recorder.span(SpanKind.PHASE, f"{RESTART} {instance.name}"):
+                    await instance.restart()
+            else:
+                await instance.restart()
         stage.lab.recorder.observe("rolled.back", place + 1, instance=instance.name)
     for client in held:
         await _live_on(client.caller, client.home, AFTER)
@@ -73,6 +82,27 @@ async def _client(stage: Stage, number: int) -> _Sticky:
     await caller.fetch_csrf(instance=home)
     await caller.post_csrf(instance=home)
     return _Sticky(caller, home)
+
+
+@contextlib.asynccontextmanager
+async def _in_use(others: Sequence[_Sticky]) -> AsyncIterator[None]:
+    """Clients who use their sessions and newest tokens, over and over, until the block ends."""
+    over = asyncio.Event()
+
+    async def go_on(client: _Sticky) -> None:
+        client.caller.phase = ROLLING
+        while not over.is_set():
+            await client.caller.use_session(instance=client.home)
+            await client.caller.post_csrf(instance=client.home)
+            await asyncio.sleep(0.08)
+
+    async with asyncio.TaskGroup() as group:
+        for client in others:
+            group.create_task(go_on(client))
+        try:
+            yield
+        finally:
+            over.set()
 
 
 async def _live_on(caller: Caller, home: str, phase: str) -> None:

@@ -4,11 +4,13 @@ import pytest
 
 from cryptosense.workbench.claims import walking
 from cryptosense.workbench.claims.stopping import stops_gracefully
+from cryptosense.workbench.history import Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
 FLIPS = ("off → dualwrite", "dualwrite → off")
 WALKED = walking.walked_without_restart(FLIPS, phase="p")
 OTHER = walking.unnoticed_while_other_side_fails(phase="p", bound_s=2.5)
+OTHERS = walking.others_are_served(phase="p", beside="rolled back")
 COUNTED = walking.differences_are_counted("sessions", before="asked", after="told")
 DEBT = walking.debt_was_told("csrf", before="live → shadow", phase="p")
 LOGS = walking.logs_are_clean(phase="p")
@@ -62,6 +64,45 @@ def test_stage_2_a_request_that_waits_until_the_other_side_answers_again_is_conv
     late.fault(1, 4)
     late.op("session.use", 2.0, 4.05, 200)
     assert late.judged(OTHER).verdict is Verdict.UNDECIDED, "the failure was over before an endless wait could show"
+
+
+def rolled(history, start, end, name="instance-0"):
+    history.events.append(Span(SpanKind.PHASE, f"rolled back {name}", start, end))
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (201, Verdict.HOLDS),
+        (401, Verdict.VIOLATED),
+        (403, Verdict.VIOLATED),
+        (503, Verdict.VIOLATED),
+        (None, Verdict.VIOLATED),
+    ],
+)
+def test_while_one_instance_is_rolled_back_the_others_serve(written, status, verdict):
+    rolled(written, 1, 3)
+    written.op("session.use", 1.1, 1.2)
+    written.op("csrf.post", 2.5, 3.1, status)
+    assert written.judged(OTHERS).verdict is verdict
+
+
+def test_what_the_others_are_asked_after_a_restart_shows_nothing_of_the_restart(written):
+    rolled(written, 1, 3)
+    written.op("session.use", 3.05, 3.1)
+    assert written.judged(OTHERS).verdict is Verdict.UNDECIDED
+    written.op("session.use", 2, 2.1)
+    assert written.judged(OTHERS).verdict is Verdict.HOLDS
+    rolled(written, 5, 7, "instance-1")
+    assert written.judged(OTHERS).verdict is Verdict.UNDECIDED, "nobody asked during the second one"
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(503, Verdict.UNDECIDED), (401, Verdict.VIOLATED)])
+def test_a_busy_machine_excuses_a_late_state_and_no_lost_session(written, status, verdict):
+    rolled(written, 1, 3)
+    written.op("session.use", 1.1, 1.2, status)
+    written.seen("machine.foreign_cpu", 0.9, 1.15)
+    assert written.judged(OTHERS).verdict is verdict
 
 
 @pytest.mark.parametrize(("counted", "verdict"), [(3, Verdict.HOLDS), (1, Verdict.VIOLATED)])
@@ -131,6 +172,6 @@ def test_stop_1_a_request_that_was_over_before_the_signal_shows_nothing(written)
     assert written.judged(STOPS).verdict is Verdict.UNDECIDED
 
 
-@pytest.mark.parametrize("checker", [WALKED, OTHER, COUNTED, DEBT, LOGS, STOPS])
+@pytest.mark.parametrize("checker", [WALKED, OTHER, OTHERS, COUNTED, DEBT, LOGS, STOPS])
 def test_nothing_recorded_is_undecided(written, checker):
     assert written.judged(checker).verdict is Verdict.UNDECIDED
