@@ -4,11 +4,22 @@ Operations: `auth.register`, `auth.login`, `auth.refresh`, `auth.logout`, `auth.
 else that carries a bearer; the actor is the session. `sent.dead` marks what is asked with credentials that were ended.
 """
 
+from collections.abc import Sequence
+
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
-from cryptosense.workbench.claims.reading import acquitted, by_actor, convicted, nothing_to_judge, select, told
+from cryptosense.workbench.claims.reading import (
+    acquitted,
+    by_actor,
+    convicted,
+    may_be_applied,
+    nothing_to_judge,
+    select,
+    told,
+)
 from cryptosense.workbench.history import History, Operation, Outcome
 
-_OPENING = {"auth.register", "auth.login", "auth.refresh"}
+_REFRESH = "auth.refresh"
+_OPENING = {"auth.register", "auth.login", _REFRESH}
 _CARRYING = ("session.use", "csrf", "portfolios", "limit.probe", "auth.logout")
 
 
@@ -18,9 +29,31 @@ def _tells_of_session(operation: Operation) -> bool:
     return status is not None and status < 500 and status not in {413, 429}
 
 
+def _presents_session(operation: Operation) -> bool:
+    """Whether it carries a bearer, or a refresh token; sign-ins present what no session gave them."""
+    if operation.kind == _REFRESH:
+        return operation.sent.get("refresh") is not None
+    return operation.kind not in _OPENING
+
+
+def _may_end(use: Operation, asked: Sequence[Operation]) -> bool:
+    """Whether it is a logout, or presents a refresh token that another may have traded before, and got no other."""
+    token = use.sent.get("refresh") if use.kind == _REFRESH and use.outcome is not Outcome.OK else None
+    return use.kind == "auth.logout" or any(
+        token is not None
+        and other.kind == _REFRESH
+        and other.id != use.id
+        and other.sent.get("refresh") == token
+        and other.invoked_at < use.completed_at
+        and (other.outcome is Outcome.OK or may_be_applied(other))
+        for other in asked
+    )
+
+
 def sessions_live_on(*, phase: str | None = None, actor: str | None = None, used_in: str | None = None) -> Checker:
     """No 401 for a session that was opened and not ended: not on another instance, not after a restart.
 
+    That goes for its bearer, and for a refresh token that had not been traded. One that had been ends its session.
     With `used_in` only what was asked in that phase is judged, of sessions opened whenever.
     """
 
@@ -29,14 +62,14 @@ def sessions_live_on(*, phase: str | None = None, actor: str | None = None, used
         everything = select(history, *_OPENING, *_CARRYING, phase=phase, actor=actor)
         for asked in by_actor(everything).values():
             opened = next((item for item in asked if item.kind in _OPENING and item.outcome is Outcome.OK), None)
-            ended = next((item for item in asked if item.kind == "auth.logout"), None)
+            ended = next((item for item in asked if _may_end(item, asked)), None)
             if opened is None:
                 continue
             for use in asked:
                 alive = opened.completed_at <= use.invoked_at and (ended is None or use.completed_at < ended.invoked_at)
                 asked_there = used_in is None or use.phase == used_in
                 judgeable = _tells_of_session(use) and not use.sent.get("dead")
-                if alive and asked_there and judgeable and use.kind not in _OPENING:
+                if alive and asked_there and judgeable and _presents_session(use):
                     judged += 1
                     if use.status == 401:
                         lost.append((opened, use))
@@ -46,7 +79,8 @@ def sessions_live_on(*, phase: str | None = None, actor: str | None = None, used
             opened, use = lost[0]
             reason = (
                 f"the session of {told(opened)} was not ended, and {told(use)}; the usual causes are sessions in one "
-                "instance's memory and a signing secret that differs between instances or changes at a restart"
+                "instance's memory, refresh tokens too, and a signing secret that differs between instances or changes "
+                "at a restart"
             )
             return convicted(
                 reason, [opened, use], expected=0, observed=len(lost), unit="lost sessions", samples=judged

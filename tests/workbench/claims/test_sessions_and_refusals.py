@@ -25,6 +25,58 @@ def test_a_session_lost_by_an_instance_convicts(written):
     assert (finding.verdict, finding.evidence) == (Verdict.VIOLATED, (opened, lost))
 
 
+def refresh(history, start, token, status, **more):
+    return history.op("auth.refresh", start, start + 0.1, status, sent={"refresh": token}, **more)
+
+
+def test_auth_1_a_refresh_token_that_only_its_own_instance_knows_convicts(written):
+    opened = written.op("auth.login", 0, 0.1)
+    refresh(written, 1, "r", 200)
+    assert written.judged(LIVE).verdict is Verdict.HOLDS
+    lost = refresh(written, 2, "s", 401, instance="http://b")
+    written.op("session.use", 3, 3.1, instance="http://b")
+    finding = written.judged(LIVE)
+    assert (finding.verdict, finding.evidence, finding.observed) == (Verdict.VIOLATED, (opened, lost), 1)
+
+
+@pytest.mark.parametrize("first", [200, None, 503])
+def test_auth_1_a_refresh_token_that_may_have_been_traded_says_nothing_when_it_is_refused_and_ends_its_session(
+    written, first
+):
+    written.op("auth.login", 0, 0.1)
+    refresh(written, 1, "r", first)
+    samples = written.judged(LIVE).samples
+    refresh(written, 2, "r", 401)
+    refresh(written, 3, "s", 401)
+    written.op("session.use", 4, 4.1, 401)
+    finding = written.judged(LIVE)
+    assert finding.verdict is (Verdict.HOLDS if first == 200 else Verdict.UNDECIDED)
+    assert finding.samples == samples
+
+
+def test_a_refresh_token_that_is_good_for_ever_does_not_end_its_session(written):
+    written.op("auth.login", 0, 0.1)
+    for number in (1, 2):
+        refresh(written, number, "r", 200)
+    assert (written.judged(LIVE).verdict, written.judged(LIVE).samples) == (Verdict.HOLDS, 2)
+    written.op("session.use", 3, 3.1, 401)
+    assert written.judged(LIVE).verdict is Verdict.VIOLATED
+
+
+def test_a_refresh_token_that_was_refused_before_is_no_spent_one(written):
+    written.op("auth.login", 0, 0.1)
+    refresh(written, 1, "r", 401)
+    refresh(written, 2, "r", 401)
+    assert (written.judged(LIVE).verdict, written.judged(LIVE).observed) == (Verdict.VIOLATED, 2)
+
+
+@pytest.mark.parametrize("sent", [{}, {"refresh": "r", "dead": True}])
+def test_a_refresh_without_a_token_or_with_one_that_was_ended_is_not_judged(written, sent):
+    written.op("auth.login", 0, 0.1)
+    written.op("auth.refresh", 1, 1.1, 401, sent=sent)
+    assert written.judged(LIVE).verdict is Verdict.UNDECIDED
+
+
 def test_a_401_beside_a_logout_under_way_is_not_judged(written):
     written.op("auth.login", 0, 0.1)
     written.op("auth.logout", 1, 2, 204)
