@@ -237,9 +237,10 @@ async def cluster_of_its_own(folder, **options):
 
 
 async def test_a_frozen_shard_does_not_delay_the_keys_of_the_others(tmp_path, tools):
+    budget_s = 3.0  # far more than a busy machine keeps a sound shard from answering
     async with cluster_of_its_own(tmp_path, replicas=0, node_timeout_ms=60_000) as store:
         address = tools.Address(nodes_of(store.servers), kind="cluster")
-        async with tools.opened(address, budget_ms=250) as opened:
+        async with tools.opened(address, budget_ms=budget_s * 1000) as opened:
             clients = [f"client-{number}" for number in range(60)]
             await asyncio.gather(*(opened.state.windows.admit(one, QUOTA, "decision") for one in clients))
             store.servers[0].freeze()
@@ -252,14 +253,15 @@ async def test_a_frozen_shard_does_not_delay_the_keys_of_the_others(tmp_path, to
                     return False, time.monotonic() - started
                 return True, time.monotonic() - started
 
-            served: list[bool] = []
-            for _ in range(4):
+            for number in range(4):
                 answers = await asyncio.gather(*(one(client) for client in clients))
-                served = [good for good, _ in answers]
-                assert 20 <= sum(served) <= 55, "two shards of three go on"
-                assert all(seconds < 1.0 for _, seconds in answers), "nobody waits much longer than the deadline"
-                slow = [seconds for good, seconds in answers if good]
-                assert sorted(slow)[len(slow) // 2] < 0.2, "and the others do not wait for it"
+                served = [seconds for good, seconds in answers if good]
+                failed = [seconds for good, seconds in answers if not good]
+                assert 20 <= len(served) <= 55, "two shards of three go on"
+                assert max(failed) < 2 * budget_s, "nobody waits much longer than the deadline"
+                assert max(served) < budget_s / 2, "and the others do not wait for it"
+                if number == 0:  # later ones may fail at once, when the shard has been given up
+                    assert max(served) < min(failed), "every answer comes before the first call is given up"
             store.servers[0].thaw()
 
 
