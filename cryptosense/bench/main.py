@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cryptosense.bench.csrf import csrf_rows
 from cryptosense.bench.growth import bends, growth_points
 from cryptosense.bench.limiter import limiter_rows
 from cryptosense.bench.peers import missing_peers
-from cryptosense.bench.regression import load_baseline, regressions, write_baseline
+from cryptosense.bench.regression import load_baseline, regressions, unmeasured, write_baseline
 from cryptosense.bench.report import as_document, show, write_json
 from cryptosense.bench.rows import Row
 from cryptosense.bench.web import web_rows
@@ -73,10 +73,17 @@ def run_bench(options: Options, console: Console) -> int:
         _save(options.out, rows, points, time.monotonic() - started)
     if options.keep:
         write_baseline(rows)
-    worse = regressions(rows, load_baseline()) if options.check else []
+    return _checked(rows, options.groups or tuple(GROUPS), console) if options.check else 0
+
+
+def _checked(rows: Sequence[Row], groups: Sequence[str], console: Console) -> int:
+    baseline = load_baseline()
+    worse, absent = regressions(rows, baseline), unmeasured(rows, baseline, groups)
     for regression in worse:
         console.print(f"slower than before: {regression}")
-    return 1 if worse else 0
+    for name in absent:
+        console.print(f"not measured, though the baseline has it: {name}; keep a new one if it was renamed")
+    return 1 if worse or absent else 0
 
 
 async def _measure(options: Options, console: Console) -> tuple[list[Row], list[dict[str, Any]]]:
@@ -86,7 +93,7 @@ async def _measure(options: Options, console: Console) -> tuple[list[Row], list[
     async with open_bench(calls=calls, rounds=rounds) as bench:
         for group in options.groups or GROUPS:
             with _told(console, f"measuring {group}"):
-                rows += await GROUPS[group](bench)
+                rows += [replace(row, group=group) for row in await GROUPS[group](bench)]
         if options.growth and not options.groups:
             with _told(console, "measuring how cost grows"):
                 points = await growth_points(bench, full=not options.quick)

@@ -44,6 +44,12 @@ def regressions(rows: Sequence[Row], baseline: Mapping[str, Mapping[str, Any]]) 
     return found
 
 
+def unmeasured(rows: Sequence[Row], baseline: Mapping[str, Mapping[str, Any]], groups: Sequence[str]) -> list[str]:
+    """The rows of those groups that the baseline has and nobody measured: a row that is gone cannot get worse."""
+    measured = {row.id for row in rows}
+    return [name for name, before in baseline.items() if before["group"] in groups and name not in measured]
+
+
 def load_baseline(path: Path = BASELINE) -> Mapping[str, Mapping[str, Any]]:
     """The committed ratios by row.
 
@@ -59,7 +65,12 @@ def load_baseline(path: Path = BASELINE) -> Mapping[str, Mapping[str, Any]]:
 def write_baseline(rows: Sequence[Row], path: Path = BASELINE) -> None:
     """Makes these rows the ones that later ones are held against."""
     kept = {
-        row.id: {"median": row.ours.figure.median, "low": row.ours.figure.low, "high": row.ours.figure.high}
+        row.id: {
+            "group": row.group,
+            "median": row.ours.figure.median,
+            "low": row.ours.figure.low,
+            "high": row.ours.figure.high,
+        }
         for row in rows
         if row.goal is not None and row.carries_over
     }

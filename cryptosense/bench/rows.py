@@ -37,7 +37,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`unit` names the floor that the figures are ratios of, or the plain unit of an exact figure."""
+    """`unit` names the floor that the figures are ratios of, or the plain unit of an exact figure; `group` is what the
+    command calls the rows that are measured together.
+    """
 
     id: str
     item: str
@@ -45,6 +47,7 @@ class Row:
     entries: Sequence[Entry]
     goal: Goal | None = None
     note: str = ""
+    group: str = ""
 
     @property
     def ours(self) -> Entry:

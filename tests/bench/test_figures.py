@@ -1,11 +1,13 @@
 """The bench's arithmetic: ratios, goals, regressions and bends, each shown to say yes and to say no."""
 
+from dataclasses import replace
+
 import pytest
 
 from cryptosense.bench.charts import draw_growth, draw_standing
 from cryptosense.bench.growth import BEND, bends
 from cryptosense.bench.race import Contender, race, ratio
-from cryptosense.bench.regression import load_baseline, regressions, write_baseline
+from cryptosense.bench.regression import load_baseline, regressions, unmeasured, write_baseline
 from cryptosense.bench.report import as_document
 from cryptosense.bench.rows import OURS, Better, Entry, Goal, Row, exact
 from cryptosense.errors import UsageError
@@ -82,6 +84,19 @@ def test_a_time_of_one_machine_is_not_held_against_another(unit, held, tmp_path)
     write_baseline([row(0.3, unit=unit)], tmp_path / "baseline.json")
     assert bool(load_baseline(tmp_path / "baseline.json")) is held
     assert bool(regressions([row(3.0, unit=unit)], {"row": {"median": 0.3, "low": 0.3, "high": 0.3}})) is held
+
+
+def test_a_row_of_the_baseline_that_was_not_measured_is_missed_where_its_group_was_asked_for(tmp_path):
+    kept = [replace(row(0.3), group="limiter"), replace(row(0.3), id="other", group="web")]
+    write_baseline(kept, tmp_path / "baseline.json")
+    baseline = load_baseline(tmp_path / "baseline.json")
+    assert unmeasured(kept, baseline, ["limiter", "web"]) == []
+    assert unmeasured(kept[:1], baseline, ["limiter"]) == []
+    assert unmeasured(kept[:1], baseline, ["limiter", "web"]) == ["other"]
+
+
+def test_the_committed_baseline_holds_rows_of_every_group_that_ci_asks_for():
+    assert {before["group"] for before in load_baseline().values()} == {"limiter", "csrf", "cache", "web"}
 
 
 def test_a_missing_baseline_is_said_in_one_line(tmp_path):
