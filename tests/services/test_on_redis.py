@@ -41,8 +41,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def instances(server: Server) -> AsyncIterator[list[OpenState]]:
-    """Two, each with a client of its own."""
-    opened = [open_redis(address(server)) for _ in range(2)]
+    """Two, each with a client of its own and a budget that outlasts a busy machine's stalls."""
+    opened = [open_redis(address(server), budget_ms=5_000) for _ in range(2)]
     for each in opened:
         assert await each.wait_ready(10)
     yield opened
