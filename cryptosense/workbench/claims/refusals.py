@@ -6,7 +6,7 @@ from functools import partial
 from cryptosense.workbench.claims.claim import Checker, Finding, undecided
 from cryptosense.workbench.claims.noise import QUIET_SHARE, foreign_share
 from cryptosense.workbench.claims.reading import acquitted, convicted, nothing_to_judge, select, told, untold
-from cryptosense.workbench.history import History, Operation, Outcome
+from cryptosense.workbench.history import History, Operation, Outcome, Span
 from cryptosense.workbench.verdicts import Verdict
 
 DECLARED_CODES: Mapping[int, frozenset[str]] = {
@@ -192,6 +192,32 @@ def answered_with(
         return _none_wrong("wrong answers", partial(fault, named=named), kinds, phase, actor, judged=speaks)(history)
 
     return check
+
+
+def asked_meanwhile(check: Checker, *, span: str, phase: str, kinds: Sequence[str]) -> Checker:
+    """The checker, except that it acquits nobody unless each kind was asked, and answered, within a span of that name.
+
+    What was begun before the span, or answered after it, may have escaped what happened in it.
+    """
+
+    def meanwhile(history: History) -> Finding:
+        found = check(history)
+        spans = [one for one in history.spans() if one.name == span]
+        unasked = [kind for kind in kinds if not any(_within(history, kind, phase, one) for one in spans)]
+        if found.verdict is not Verdict.HOLDS or not unasked:
+            return found
+        return undecided(f"no {unasked[0]} was asked while {span}, so nobody could feel it", samples=found.samples)
+
+    return meanwhile
+
+
+def _within(history: History, kind: str, phase: str, span: Span) -> bool:
+    return any(
+        operation.status is not None
+        and span.started_at <= operation.invoked_at
+        and operation.completed_at <= span.ended_at
+        for operation in history.operations(kind, phase=phase)
+    )
 
 
 def _speaks(operation: Operation, *, silent: Collection[int]) -> bool:

@@ -14,14 +14,14 @@ from cryptosense.workbench.deployment import Capability, DeploymentPlan, Instanc
 from cryptosense.workbench.experiment import Charge, Chart, Doubt, Lab, Parameters
 from cryptosense.workbench.experiments.integration_cache import CACHE_SCENARIOS, OTHER_READS, UPSTREAM_MS
 from cryptosense.workbench.experiments.integration_charts import integration_charts
-from cryptosense.workbench.experiments.integration_claims import integration_claims
+from cryptosense.workbench.experiments.integration_claims import RESTARTING, integration_claims
 from cryptosense.workbench.experiments.integration_clients import CLIENT_SCENARIOS
 from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
 from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
 from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
 from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS, until_well
 from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs, play_in_turn, play_together
-from cryptosense.workbench.history import History
+from cryptosense.workbench.history import History, SpanKind
 from cryptosense.workbench.readings import watched_machine
 from cryptosense.workbench.targets.hooks import HookFailed, run_hook, until_healed
 
@@ -211,13 +211,18 @@ async def _restart_by_hook(stage: Stage, clients: Sequence[Caller]) -> None:
     stage.wire.skip("draining", "how a process ends can be seen only of one that the run started")
     failed: HookFailed | None = None
     async with _traffic(clients, stage.urls if len(stage.urls) == 1 else ()):
-        try:
-            await run_hook(stage.wire.target.profile.hooks.restart or "false")
-        except HookFailed as error:
-            failed = error
-        await until_well(stage, stage.urls)
+        with stage.lab.recorder.span(SpanKind.PHASE, RESTARTING):
+            try:
+                await run_hook(stage.wire.target.profile.hooks.restart or "false")
+            except HookFailed as error:
+                failed = error
+            await until_well(stage, stage.urls)
     if failed is not None:
         raise failed
+    if len(stage.urls) > 1:
+        stage.wire.skip(
+            RESTART, "which address restarts is not known, so the others were not asked meanwhile: name one"
+        )
     for client in clients:
         client.phase = "restarted"
     stage.wire.declare("restarted")
@@ -234,12 +239,13 @@ async def _end_and_start(stage: Stage, chosen: Instance) -> None:
     asked = await _calls_for_cold(stage)
     under_way = asyncio.create_task(patient.read_tokens(_COLD, instance=chosen.url))
     await _until_fetching(stage, under_way, asked)
-    began = stage.lab.recorder.now()
-    code = await chosen.terminate(timeout=15)
-    stage.lab.recorder.observe("exit.code", code, instance=chosen.name, redis="up")
-    stage.lab.recorder.observe("exit.seconds", stage.lab.recorder.now() - began, instance=chosen.name, redis="up")
-    await under_way
-    await chosen.restart()
+    with stage.lab.recorder.span(SpanKind.PHASE, RESTARTING):
+        began = stage.lab.recorder.now()
+        code = await chosen.terminate(timeout=15)
+        stage.lab.recorder.observe("exit.code", code, instance=chosen.name, redis="up")
+        stage.lab.recorder.observe("exit.seconds", stage.lab.recorder.now() - began, instance=chosen.name, redis="up")
+        await under_way
+        await chosen.restart()
     await stage.guest("restarted", "first").health(instance=chosen.url)
 
 

@@ -13,6 +13,9 @@ from cryptosense.workbench.experiments.promise import Promise, promise
 _END_TO_END = "checklist:testing-1"
 """The plan's integration tests are this experiment: the item stands as all of its claims do, and not as some."""
 
+RESTARTING = "one instance restarts"
+"""The span from the signal, or the owner's command, until the new process answers."""
+
 _SOMETHING_AWAY = (OUTAGE, UNWELL, STOPPING, "healing", "lost replies")
 """The phases in which the store, or what it says, is away. Budgets are long, so that none lapses elsewhere."""
 
@@ -310,11 +313,16 @@ def _sessions() -> Sequence[Promise]:
             "restart-others",
             "While one instance restarts, the others serve: no refused token, no lost session, no 5xx.",
             ("improvement:restarts", "checklist:testing-5"),
-            refusals.answered_with(
-                set(range(100, 500)) - {401, 403},
+            refusals.asked_meanwhile(
+                refusals.answered_with(
+                    set(range(100, 500)) - {401, 403},
+                    phase="restart",
+                    kinds=("csrf", "session"),
+                    why_wrong="only another instance was restarting",
+                ),
+                span=RESTARTING,
                 phase="restart",
-                kinds=("csrf", "session"),
-                why_wrong="only another instance was restarting",
+                kinds=("csrf.post", "session.use"),
             ),
             "restart",
         ),

@@ -8,7 +8,7 @@ import pytest
 from cryptosense.workbench.claims.claim import judge
 from cryptosense.workbench.experiments import integration
 from cryptosense.workbench.experiments.integration import EXPERIMENT
-from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Recorder
+from cryptosense.workbench.history import Event, History, Observation, Operation, Outcome, Recorder, Span, SpanKind
 from cryptosense.workbench.verdicts import Verdict
 
 
@@ -18,16 +18,41 @@ def test_a_restart_that_broke_off_acquits_nobody_of_what_it_did_to_sessions():
         Operation(number, kind, "restart/s0", "http://a", number, number + 0.1, Outcome.OK, 201, "restart")
         for number, kind in enumerate(("auth.register", "csrf.post", "session.use"))
     ]
+    restarting = Span(SpanKind.PHASE, "one instance restarts", 0.5, 3.0)
     broke_off = Observation("skipped", 3.0, 1.0, {"phase": "restart", "reason": "the command failed"})
 
     def verdicts(*events: Event) -> list[Verdict]:
         history = History(0.0, events)
         return [judge(claims[name], history).finding.verdict for name in ("restart-sessions", "restart-others")]
 
-    assert verdicts(*asked) == [Verdict.UNDECIDED, Verdict.HOLDS]
-    assert verdicts(*asked, broke_off) == [Verdict.UNDECIDED, Verdict.UNDECIDED]
+    assert verdicts(*asked, restarting) == [Verdict.UNDECIDED, Verdict.HOLDS]
+    assert verdicts(*asked, restarting, broke_off) == [Verdict.UNDECIDED, Verdict.UNDECIDED]
     lost = Operation(9, "session.use", "restart/s0", "http://a", 9.0, 9.1, Outcome.FAILED, 401, "restart")
-    assert verdicts(*asked, lost, broke_off) == [Verdict.UNDECIDED, Verdict.VIOLATED]
+    assert verdicts(*asked, lost, restarting, broke_off) == [Verdict.UNDECIDED, Verdict.VIOLATED]
+
+
+@pytest.mark.parametrize(
+    ("started_at", "ended_at", "verdict"),
+    [
+        (0.5, 2.5, Verdict.HOLDS),
+        (0.5, 1.9, Verdict.UNDECIDED),  # no session was used meanwhile
+        (1.05, 2.5, Verdict.UNDECIDED),  # the post was begun before
+        (3.0, 4.0, Verdict.UNDECIDED),
+    ],
+)
+def test_a_restart_during_which_the_others_were_not_asked_acquits_nobody(started_at, ended_at, verdict):
+    claims = {claim.id: claim for claim in EXPERIMENT.claims(EXPERIMENT.parameters())}
+
+    def judged(status: int) -> Verdict:
+        asked = [
+            Operation(number, kind, "restart/s0", "http://a", number, number + 0.1, Outcome.OK, status, "restart")
+            for number, kind in enumerate(("csrf.fetch", "csrf.post", "session.use"))
+        ]
+        history = History(0.0, (*asked, Span(SpanKind.PHASE, "one instance restarts", started_at, ended_at)))
+        return judge(claims["restart-others"], history).finding.verdict
+
+    assert judged(200) is verdict
+    assert judged(403) is Verdict.VIOLATED
 
 
 class StarvedServer:
