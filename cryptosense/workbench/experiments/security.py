@@ -60,6 +60,9 @@ class Security:
             Wire(deployment.target, lab.recorder, progress=lab.progress) as wire,
         ):
             stage = Stage(lab, deployment, wire)
+            for url, ahead in zip(stage.urls, _ahead(parameters), strict=False):
+                if not deployment.target.foreign:
+                    lab.recorder.observe("clock.ahead_s", ahead, phase="clocks apart", instance=url)
             lab.progress.phase("attacks", expected_seconds=8)
             # Somebody else's deployment is sent little at a time, and each attack needs its bursts whole.
             play = play_in_turn if deployment.target.foreign else play_together
@@ -74,6 +77,11 @@ class Security:
     ) -> Sequence[Chart]:
         del parameters
         return security_charts(history, judgements)
+
+
+def _ahead(parameters: SecurityParameters) -> list[float]:
+    """How far each instance's clock is ahead, in s: every other one."""
+    return [parameters.skew_s * (place % 2) for place in range(parameters.instances)]
 
 
 def _plan(parameters: SecurityParameters) -> DeploymentPlan:
@@ -95,7 +103,7 @@ def _plan(parameters: SecurityParameters) -> DeploymentPlan:
             "DRAIN_S": "0.1",  # no load balancer has to notice here
         },
         upstream=UpstreamPlan(latency_ms=(20, 40)),
-        skew_s=[parameters.skew_s * (place % 2) for place in range(parameters.instances)],
+        skew_s=_ahead(parameters),
     )
 
 

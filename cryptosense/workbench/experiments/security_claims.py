@@ -4,6 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptosense.workbench.claims import admissions, cache, csrf, refusals
+from cryptosense.workbench.claims.attempted import (
+    attempted,
+    clocks_apart,
+    limit_exceeded,
+    limit_spent,
+    spared_by_names,
+)
 from cryptosense.workbench.claims.claim import Checker, Claim
 from cryptosense.workbench.experiments.promise import told_to_the_end
 
@@ -65,6 +72,7 @@ def _addresses() -> Sequence[Attack]:
             "Naming a victim's address takes nothing from the victim's budget.",
             ("RATE-6",),
             "the victim was denied for what an attacker did in its name; the usual cause is a believed X-Forwarded-For",
+            limit_spent("auth", attack="victim named", spared="victim named spared"),
         ),
         (
             "ipv6-neighbours",
@@ -72,6 +80,7 @@ def _addresses() -> Sequence[Attack]:
             "Two IPv6 networks have a budget each.",
             ("RATE-6",),
             "it was denied for what another network did; the usual cause is a prefix that is too short, or none",
+            limit_exceeded("auth", phase="IPv6 neighbours"),
         ),
     )
     clocks = _attack(
@@ -79,7 +88,9 @@ def _addresses() -> Sequence[Attack]:
         "clocks apart",
         "Instances whose clocks are apart admit no more than the limit together: the store's clock decides.",
         ("RATE-5", BYPASS, "checklist:rate-limiting-3"),
-        admissions.never_above_limit("strict", phase="clocks apart"),
+        attempted(
+            admissions.never_above_limit("strict", phase="clocks apart"), clocks_apart("strict", phase="clocks apart")
+        ),
     )
     return (
         *(
@@ -87,17 +98,15 @@ def _addresses() -> Sequence[Attack]:
             for name, phase, says, why in within
         ),
         *(
-            _attack(
-                name,
-                phase,
-                says,
-                why,
-                refusals.answered_with(_NOT_DENIED, phase=phase, kinds=("limit.probe",), why_wrong=wrong),
-            )
-            for name, phase, says, why, wrong in spared
+            _attack(name, phase, says, why, attempted(_not_denied(phase, wrong), tried))
+            for name, phase, says, why, wrong, tried in spared
         ),
         clocks,
     )
+
+
+def _not_denied(phase: str, why_wrong: str) -> Checker:
+    return refusals.answered_with(_NOT_DENIED, phase=phase, kinds=("limit.probe",), why_wrong=why_wrong)
 
 
 def _tokens() -> Sequence[Attack]:
@@ -292,7 +301,11 @@ def _input() -> Sequence[Attack]:
             "names as patterns spared",
             "A pattern sent as a coin's name drops nobody's cached list.",
             ("CACHE-5",),
-            cache.hits_are_hits(phase="names as patterns spared"),
+            spared_by_names(
+                cache.hits_are_hits(phase="names as patterns spared"),
+                attack="names as patterns",
+                spared="names as patterns spared",
+            ),
         ),
     )
 
