@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cryptosense.workbench.claims import admissions, cache, csrf, limit_answers, outcomes, refusals, sessions
+from cryptosense.workbench.claims import admissions, cache, csrf, limit_answers, outcomes, refusals, sessions, sliding
 from cryptosense.workbench.claims.counts import one_fetch_per_expiry
 from cryptosense.workbench.claims.stopping import stops_gracefully
 from cryptosense.workbench.experiments.integration_store_claims import store_claims
@@ -174,6 +174,13 @@ def _limits() -> Sequence[Promise]:
             ("RATE-2",),
             admissions.never_denied_with_room("strict", phase=overload),
             overload,
+        ),
+        promise(
+            "limit-sliding",
+            "The window slides: what is spent shortly before a window's end is not given again shortly after it.",
+            ("RATE-1", "checklist:rate-limiting-3"),
+            sliding.window_slides("strict", phase="limit across windows"),
+            "limit across windows",
         ),
         promise(
             "limit-retry-after",

@@ -1,4 +1,4 @@
-"""Limits across instances, as scenarios: by user, by address, under a steady overload, and waited out."""
+"""Limits across instances, as scenarios: by user, by address, overloaded, across windows, and waited out."""
 
 import asyncio
 import itertools
@@ -33,6 +33,16 @@ async def _overload(stage: Stage, phase: str) -> None:
         await asyncio.sleep(max(0.0, started + number * gap - asyncio.get_running_loop().time()))
         under_way.add(asyncio.create_task(_probe(client, "strict")))
     await asyncio.gather(*under_way)
+
+
+async def _across_windows(stage: Stage, phase: str) -> None:
+    """A client that opens a window, spends it shortly before its end, and asks for a whole one shortly after."""
+    client, limit = await stage.account(phase, "user"), stage.limit("strict")
+    await _probe(client, "strict")
+    opened = asyncio.get_running_loop().time()
+    for share, wanted in ((0.6, limit.max - 1), (1.1, limit.max)):
+        await asyncio.sleep(max(0.0, opened + share * limit.window_s - asyncio.get_running_loop().time()))
+        await _burst(stage, [client], "strict", wanted)
 
 
 async def _wait_as_told(stage: Stage, phase: str) -> None:
@@ -99,6 +109,7 @@ LIMIT_SCENARIOS = (
     Scenario("limit by user", _by_user, (needs_limit("api"),)),
     Scenario("limit by address", _by_address, (needs_limit("auth"), needs_addresses)),
     Scenario("limit overload", _overload, (needs_limit("strict", waited_out=True),)),
+    Scenario("limit across windows", _across_windows, (needs_limit("strict", waited_out=True),)),
     Scenario(
         "limit before work",
         _denied_drop,
