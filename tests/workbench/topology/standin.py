@@ -28,7 +28,7 @@ def application():
     url = os.environ.get("REDIS_URL", "")
     store = redis.asyncio.Redis.from_url(
         url if url.startswith("redis:") else "redis://127.0.0.1:1",  # it knows single servers only
-        socket_timeout=1,
+        socket_timeout=3,  # longer than replies are slowed in any test
         socket_connect_timeout=1,
         retry=Retry(NoBackoff(), 0),
     )
