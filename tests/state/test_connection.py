@@ -25,33 +25,34 @@ async def until(condition, *, seconds: float = 20.0) -> None:
 
 
 async def test_conn_1_all_state_calls_of_a_request_to_a_frozen_server_end_within_one_deadline(tools, own_server):
-    async with own_server() as server, tools.opened(tools.address_of(server), budget_ms=250) as opened:
+    seconds = 2.0
+    async with own_server() as server, tools.opened(tools.address_of(server), budget_ms=seconds * 1000) as opened:
         state = opened.state
         server.freeze()
         started = time.monotonic()
-        with deadline(250) as budget:
+        with deadline(seconds * 1000) as budget:
             with pytest.raises(StateError):
                 await state.windows.admit("client", QUOTA, decision(1))
             for _ in range(3):
                 before = time.monotonic()
                 with pytest.raises(StateUnavailable):
                     await state.csrf.peek("session")
-                assert time.monotonic() - before < 0.2, "what is left is nothing, so nothing is waited for"
+                assert time.monotonic() - before < seconds / 2, "what is left is nothing, so nothing is waited for"
             assert budget.left() <= 0.002
-        # Four calls of 250 ms each would be a second; the bound leaves a loaded machine twice the deadline.
-        assert time.monotonic() - started < 0.75
+        assert time.monotonic() - started < 2 * seconds, "with a deadline each it would be four"
         server.thaw()
 
 
 async def test_conn_1_calls_side_by_side_share_the_deadline_too(tools, own_server):
-    async with own_server() as server, tools.opened(tools.address_of(server), budget_ms=250) as opened:
+    seconds = 2.0
+    async with own_server() as server, tools.opened(tools.address_of(server), budget_ms=seconds * 1250) as opened:
         server.freeze()
         started = time.monotonic()
-        with deadline(200):
+        with deadline(seconds * 1000):
             calls = (opened.state.windows.admit("client", QUOTA, decision(i)) for i in range(50))
             answers = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(answer, StateError) for answer in answers)
-        assert time.monotonic() - started < 0.75
+        assert time.monotonic() - started < 2 * seconds
         server.thaw()
 
 
@@ -73,7 +74,7 @@ async def test_conn_2_after_an_outage_the_state_serves_again_within_two_seconds_
 ):
     async with (
         own_server() as server,
-        tools.opened(tools.address_of(server), budget_ms=250, observer=record) as opened,
+        tools.opened(tools.address_of(server), budget_ms=2_000, observer=record) as opened,
     ):
         await server.kill()
         failures = 0
@@ -95,7 +96,7 @@ async def test_conn_2_after_an_outage_the_state_serves_again_within_two_seconds_
 async def test_conn_2_a_frozen_server_that_thaws_is_used_again_within_two_seconds(tools, own_server, record):
     async with (
         own_server() as server,
-        tools.opened(tools.address_of(server), budget_ms=100, observer=record) as opened,
+        tools.opened(tools.address_of(server), budget_ms=500, observer=record) as opened,
     ):
         server.freeze()
         for number in range(60):
@@ -128,14 +129,14 @@ async def test_conn_2_the_backoff_grows_with_jitter_and_is_capped_at_a_second(mo
 
 
 async def test_while_redis_is_down_calls_fail_at_once_and_none_is_applied_later(tools, own_server):
-    async with own_server() as server, tools.opened(tools.address_of(server), budget_ms=1_000) as opened:
+    async with own_server() as server, tools.opened(tools.address_of(server), budget_ms=5_000) as opened:
         await server.kill()
         await until(lambda: _fails_fast(opened))
         started = time.monotonic()
         for number in range(20):
             with pytest.raises(StateUnavailable):
                 await opened.state.windows.admit("client", QUOTA, decision(number))
-        assert time.monotonic() - started < 1.0, "twenty budgets would be twenty seconds"
+        assert time.monotonic() - started < 5.0, "less than one budget for all twenty"
         await server.restart()
         await until(opened.ping)
         assert (await opened.state.windows.peek("client", QUOTA)).remaining == QUOTA.limit - 1
@@ -153,8 +154,9 @@ async def _fails_fast(opened) -> bool:
 
 async def test_opening_neither_fails_nor_waits_while_redis_is_down(tools, record):
     started = time.monotonic()
-    opened = open_redis(tools.Address((("127.0.0.1", 1),)), observer=record)
-    assert time.monotonic() - started < 0.2
+    opened = open_redis(tools.Address((("127.0.0.1", 1),)), budget_ms=5_000, observer=record)
+    assert time.monotonic() - started < 1.0, "a fifth of the budget"
+    assert record.names() == [], "no attempt has been waited for"
     assert not await opened.wait_ready(0.1)
     assert not await opened.ping()
     with pytest.raises(StateUnavailable):
