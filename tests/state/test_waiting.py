@@ -18,6 +18,13 @@ async def subscribed(server, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def subscribed_at_any(servers, count: int) -> None:
+    """As `subscribed`, with the channels of all servers taken together."""
+    async with asyncio.timeout(10):
+        while sum([len(await one.command("PUBSUB", "CHANNELS", "*")) for one in servers]) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_many_who_wait_share_one_subscription_that_ends_with_them(tools, own_server):
     async with own_server() as server, tools.opened(tools.address_of(server)) as opened:
         cache = opened.state.cache
@@ -94,10 +101,11 @@ async def test_a_wait_on_one_shard_hears_what_is_stored_on_another(tools, cluste
             key = CacheKey(f"waiting-{number}", "name")
             _, lease = await cache.read_or_lease(key, fence="fence", lease_ms=LONG_MS)
             waiting = asyncio.create_task(cache.wait(key, timeout_ms=LONG_MS))
-            await asyncio.sleep(0.05)
+            await subscribed_at_any(cluster.servers, 1)
             await cache.store(lease, EntryKind.VALUE, b"x", fresh_ms=LONG_MS, stale_ms=0)
             async with asyncio.timeout(10):
                 await waiting
+            await subscribed_at_any(cluster.servers, 0)
 
 
 class Swallowing:
