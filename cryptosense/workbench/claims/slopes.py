@@ -65,6 +65,14 @@ def flat(name: str, *, visit: str, phase: str, margin: float, unit: str) -> Chec
     return check
 
 
+def _seen_from(found: Slope, later: Slope | None, margin: float) -> str:
+    """From how much steady growth on readings as scattered as these would have convicted."""
+    if later is None:
+        return "so few readings convict no growth"
+    seen_from = found.per_second + margin - min(found.low, later.low)
+    return f"in this run more than {seen_from:.4g} each would have convicted, and less is not seen as growth"
+
+
 def _later_half(visitors: Sequence[float], values: Sequence[float]) -> Slope | None:
     """The slope over the later half of the readings, or the last eight of them; None with fewer than twelve in all."""
     if len(visitors) < 12:
@@ -75,7 +83,7 @@ def _later_half(visitors: Sequence[float], values: Sequence[float]) -> Slope | N
 
 def _judged(found: Slope, later: Slope | None, margin: float) -> tuple[Verdict, str]:
     if found.high < margin:
-        return Verdict.HOLDS, f"at most {found.high:.4g} each, under the margin"
+        return Verdict.HOLDS, f"at most {found.high:.4g} each, under the margin; {_seen_from(found, later, margin)}"
     if found.low <= margin:
         return Verdict.UNDECIDED, "the margin lies within the interval; a longer run would tell"
     if later is not None and later.low > margin:

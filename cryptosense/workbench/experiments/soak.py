@@ -87,7 +87,8 @@ def _claims(given: SoakParameters) -> Iterator[Claim]:
     source = ("improvement:memory", "checklist:testing-4")
     yield Claim(
         "process-memory",
-        f"A process's memory grows by less than {given.rss_margin:g} bytes for a visitor who has come and gone.",
+        f"A process's memory grows by less than {given.rss_margin:g} bytes for a visitor who has come and gone; what "
+        "is kept of each below that is not told from caches that fill.",
         (*source, "SOAK"),
         flat("process.rss", visit="visit", phase=REFERENCE, margin=given.rss_margin, unit="bytes"),
     )

@@ -1,6 +1,7 @@
 """Hand-written histories for growth over time and for what an identity costs."""
 
 import random
+import re
 
 from cryptosense.workbench.claims.costs import no_dearer, spread_evenly, stays_level, within
 from cryptosense.workbench.claims.slopes import flat
@@ -40,6 +41,19 @@ def test_a_level_series_under_the_margin_holds() -> None:
     assert finding.verdict is Verdict.HOLDS
     assert finding.interval is not None
     assert finding.interval[1] < 512
+
+
+def test_a_series_that_holds_says_from_how_much_on_growth_would_have_been_seen() -> None:
+    finding = FLAT(soaked(300))
+    assert finding.verdict is Verdict.HOLDS
+    found = re.search(r"more than (\d+\.?\d*) each would have convicted", finding.reason)
+    assert found is not None
+    seen_from = float(found[1])
+    assert seen_from > 512
+    assert FLAT(soaked(1.02 * seen_from)).verdict is Verdict.VIOLATED
+    assert FLAT(soaked(0.98 * seen_from)).verdict is not Verdict.VIOLATED
+    few = FLAT(soaked(0, sweeps=11))
+    assert (few.verdict, "convict no growth" in few.reason) == (Verdict.HOLDS, True)
 
 
 def test_a_leak_per_visitor_is_convicted_with_its_size() -> None:
