@@ -64,7 +64,7 @@ def test_no_orphan_whatever_ends_the_parent(tmp_path, ending):
         pids = {int(word) for word in parent.stdout.readline().split()}
         assert len(pids) == 3
         if "pause" in ending:
-            assert len(living(pids)) >= 4  # the shell, its sleep, the frozen one, the reaper
+            eventually(lambda: len(living(pids)) >= 4)  # the shell, its sleep, the frozen one, the reaper
             parent.kill()
     eventually(lambda: not living(pids))
 
