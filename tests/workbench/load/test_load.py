@@ -104,7 +104,7 @@ async def test_what_never_arrived_failed_what_was_not_answered_is_unknown_and_a_
     service, tmp_path
 ):
     asks = (Ask("bare.limited", "/limited"), Ask("bare.hang", "/hang"))
-    plan = plan_for(service.url, *asks, shape=ClosedLoop(8, requests_each=2), timeout_s=0.3)
+    plan = plan_for(service.url, *asks, shape=ClosedLoop(8, requests_each=2), timeout_s=3)
     _, history = await carried_out(plan, tmp_path)
     for operation in history.operations("bare.limited"):
         assert (operation.outcome, operation.status) == (Outcome.FAILED, 429)
