@@ -78,6 +78,7 @@ class Integration:
             ("AUTH-1", "csrf", ("session-logout",)),
             ("RATE-1", "limits", ("limit-user", "limit-address")),
             ("RATE-2", "limits", ("limit-overload", "limit-overload-room")),
+            ("FIXED-WINDOW", "limits", ("limit-sliding",)),
             ("RATE-3", "limits", ("limit-retry-after",)),
             ("CACHE-1", "caches", ("cache-hits",)),
             ("CACHE-2", "caches", ("cache-stampede",)),
