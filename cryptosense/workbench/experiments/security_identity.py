@@ -74,7 +74,7 @@ def _through_proxy(forwarded: Callable[[int], str], *, budgets: Callable[[int], 
 @contextlib.asynccontextmanager
 async def _slow_store(stage: Stage) -> AsyncIterator[None]:
     """What is decided in two steps is overtaken between them, and surely so where each step takes a while."""
-    if Capability.FAULTS not in stage.deployment.capabilities:
+    if stage.deployment.store is None or Capability.FAULTS not in stage.deployment.capabilities:
         yield
         return
     async with inflicted(FAULTS["slow"](stage.deployment, (_SLOWED_MS,)), stage.lab.recorder):
