@@ -319,23 +319,39 @@ async def test_stage_1_the_watched_file_walks_the_stages_while_requests_run(envi
     environ |= {"RATE_LIMIT_API_MAX": "100000", "STARTUP_WAIT_S": "2"}
     async with launched(environ, tmp_path) as instance, httpx.AsyncClient(base_url=instance.url, timeout=20) as http:
         assert (await http.get("/health")).json()["services"] == {"database": True}
-        headers = await signed_in(http)
-        statuses: list[int] = []
-        walking = True
+        before = await signed_in(http)
+        asked_in: str | None = "off"  # the stage, or None while the instance goes from one to another
+        answers: list[tuple[str | None, str, int]] = []
 
-        async def traffic() -> None:
-            while walking:
-                statuses.append((await http.get("/api/v1/portfolios", headers=headers)).status_code)
+        async def traffic(who: str, headers: Mapping[str, str]) -> None:
+            while True:
+                sent_in = asked_in
+                status = (await http.get("/api/v1/portfolios", headers=headers)).status_code
+                answers.append((sent_in if sent_in == asked_in else None, who, status))
                 await asyncio.sleep(0.01)
 
-        requests = asyncio.create_task(traffic())
+        async def many_asked_in(stage: str, who: str) -> bool:
+            return sum(one[:2] == (stage, who) for one in answers) >= 5
+
+        requests = [asyncio.create_task(traffic("from memory alone", before))]
         for stage in [*stages[1:4], *stages[2::-1]]:
+            answers.clear()
+            asked_in = None
             file.write_text(f"{stage}\n")
             await until(lambda stage=stage: stage_is(http, stage))
-        walking = False
-        await requests
-        assert set(statuses) <= {200, 401}
-        assert statuses.count(401) <= 0.9 * len(statuses)
+            asked_in = stage
+            if len(requests) == 1:
+                both = await signed_in(http, "grace@example.org")
+                requests.append(asyncio.create_task(traffic("from both", both)))
+            for who in ("from memory alone", "from both"):
+                await until(lambda stage=stage, who=who: many_asked_in(stage, who))
+            assert {status for _, who, status in answers if who == "from both"} == {200}, stage
+            alone = {status for asked, who, status in answers if who == "from memory alone" and asked == stage}
+            assert alone == ({401} if stage == "live" else {200}), stage
+            assert {status for *_, status in answers} <= {200, 401}
+        for one in requests:
+            one.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
         file.write_text("complete")  # five steps at once
         await until(lambda: asyncio.sleep(0, instance.logged("stage_refused")))
         assert await stage_is(http, "off")
