@@ -8,6 +8,8 @@ from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs_ad
 from cryptosense.workbench.history import Operation
 
 _AT_ONCE = 26
+_TRIES = 3
+_MARGIN_S = 0.05
 _KEPT = "avalanche-2"
 """A coin that no other story reads."""
 
@@ -36,13 +38,26 @@ async def _overload(stage: Stage, phase: str) -> None:
 
 
 async def _across_windows(stage: Stage, phase: str) -> None:
-    """A client that opens a window, spends it shortly before its end, and asks for a whole one shortly after."""
-    client, limit = await stage.account(phase, "user"), stage.limit("strict")
+    """Clients, one after the other, until one has come on both sides of its window's end: a busy machine is late."""
+    for number in range(_TRIES):
+        if await _around_the_end(stage, await stage.account(phase, f"user{number}")):
+            return
+
+
+async def _around_the_end(stage: Stage, client: Caller) -> bool:
+    """Opens a window, spends it shortly before its end and asks for a whole one after it; whether that was in time."""
+    limit, clock = stage.limit("strict"), asyncio.get_running_loop().time
+    begun = clock()
     await _probe(client, "strict")
-    opened = asyncio.get_running_loop().time()
-    for share, wanted in ((0.6, limit.max - 1), (1.1, limit.max)):
-        await asyncio.sleep(max(0.0, opened + share * limit.window_s - asyncio.get_running_loop().time()))
-        await _burst(stage, [client], "strict", wanted)
+    opened = clock()
+    await asyncio.sleep(max(0.0, opened + 0.6 * limit.window_s - clock()))
+    spending = clock()
+    await _burst(stage, [client], "strict", limit.max - 1)
+    if clock() > begun + limit.window_s - _MARGIN_S:
+        return False
+    await asyncio.sleep(max(0.0, opened + 1.1 * limit.window_s - clock()))
+    await _burst(stage, [client], "strict", limit.max)
+    return clock() < spending + limit.window_s - _MARGIN_S
 
 
 async def _wait_as_told(stage: Stage, phase: str) -> None:
