@@ -84,8 +84,8 @@ class Lab(Protocol):
 class Charge:
     """How an experiment tries a service that breaks one promise of the contract.
 
-    `claims` are the ids of those that are meant to convict it: it is caught when each of them comes out VIOLATED, and
-    whatever else goes wrong with the service does not count. `parameters` make the trial short.
+    `claims` are the ids of those that are meant to convict it: it is caught when one of them comes out VIOLATED and
+    none HOLDS, and whatever else goes wrong with the service does not count. `parameters` make the trial short.
     """
 
     claims: tuple[str, ...]

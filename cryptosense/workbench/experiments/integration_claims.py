@@ -178,7 +178,7 @@ def _limits() -> Sequence[Promise]:
         promise(
             "limit-sliding",
             "The window slides: what is spent shortly before a window's end is not given again shortly after it.",
-            ("RATE-1", "checklist:rate-limiting-3"),
+            ("RATE-1", "FIXED-WINDOW", "checklist:rate-limiting-3"),
             sliding.window_slides("strict", phase="limit across windows"),
             "limit across windows",
         ),

@@ -1,8 +1,9 @@
 """Every control under the claims that are to convict it: do our claims see what they say they see?
 
 A control is judged by the experiment that charges its promise (`Charge`), under the claims that are meant to convict
-it. It is caught when each of those comes out VIOLATED. Whatever else is violated is shown and does not count, since a
-service may fail a claim for another reason than its flaw; a control that is not caught is a hole in the claims.
+it. It is caught when one of those comes out VIOLATED and none acquits it; one that a busy machine leaves UNDECIDED is
+not blind. Whatever else is violated is shown and does not count, since a service may fail a claim for another reason
+than its flaw; a control that is not caught is a hole in the claims.
 """
 
 import asyncio
@@ -60,19 +61,16 @@ class Outcome:
 
     @property
     def caught(self) -> bool:
-        return bool(self.meant) and not self.blind
-
-    @property
-    def blind(self) -> tuple[ClaimResult, ...]:
-        """Those of the meant claims that did not convict it."""
-        return tuple(claim for claim in self.meant if claim.verdict is not Verdict.VIOLATED)
+        verdicts = {claim.verdict for claim in self.meant}
+        return Verdict.VIOLATED in verdicts and Verdict.HOLDS not in verdicts
 
     @property
     def sentence(self) -> str:
-        """The first claim that did not convict it, else the first that did, and why."""
+        """The first claim that acquits it, else the first that convicts it, and why."""
         if self.trouble:
             return self.trouble
-        first = next(iter(self.blind or self.meant))
+        order = (Verdict.HOLDS, Verdict.VIOLATED, Verdict.UNDECIDED)
+        first = min(self.meant, key=lambda claim: order.index(claim.verdict))
         beside = f"; violated for another reason: {', '.join(self.besides)}" if self.besides and not self.caught else ""
         return f"{first.id}: {first.reason}{beside}"
 

@@ -10,7 +10,7 @@ from cryptosense.workbench.plan_lists import CHECKLIST, IMPROVEMENTS
 from cryptosense.workbench.verdicts import Verdict
 
 LISTED = {item.id for item in (*CHECKLIST, *IMPROVEMENTS)}
-CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d|SOAK|CAPACITY")
+CONTRACT = re.compile(r"(CSRF|RATE|CACHE|CONN|STOP|DATA|AUTH|LOAD|STAGE)-\d|SOAK|CAPACITY|FIXED-WINDOW")
 
 
 @pytest.fixture(params=catalog().values(), ids=catalog())

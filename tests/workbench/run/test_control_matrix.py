@@ -73,10 +73,11 @@ def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return run
 
 
-async def test_a_control_is_caught_when_each_of_the_claims_meant_for_it_convicts_it(tried):
-    outcome = await tried(claim("meant", Verdict.VIOLATED), claim("meant-too", Verdict.VIOLATED))
+@pytest.mark.parametrize("other", [Verdict.VIOLATED, Verdict.UNDECIDED])
+async def test_a_control_is_caught_when_a_claim_meant_for_it_convicts_it_and_none_acquits_it(tried, other):
+    outcome = await tried(claim("meant", other), claim("meant-too", Verdict.VIOLATED))
     assert outcome.caught
-    assert outcome.sentence == "meant: why meant"
+    assert outcome.sentence == ("meant: why meant" if other is Verdict.VIOLATED else "meant-too: why meant-too")
 
 
 async def test_a_claim_that_is_blind_to_its_flaw_shows_though_another_sees_it(tried):
