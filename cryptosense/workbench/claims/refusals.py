@@ -33,8 +33,7 @@ def refusals_are_honest(
 
     def check(history: History) -> Finding:
         without = untold(history, "codes")
-        fault = partial(_dishonest, codes=without is None, waits=untold(history, "header retry_after") is None)
-        found = _none_wrong("dishonest answers", fault, kinds, phase, judged=_refusal)(history)
+        found = _none_wrong("dishonest answers", _dishonest_in(history), kinds, phase, judged=_refusal)(history)
         if without is None or found.verdict is not Verdict.HOLDS:
             return found
         return undecided(f"{without}; nothing else was wrong", expected=0, unit=found.unit, samples=found.samples)
@@ -52,13 +51,13 @@ def no_server_error(
     """
 
     def check(history: History) -> Finding:
-        honest = _honest_in(history)
+        dishonest, honest = _dishonest_in(history), _honest_in(history)
 
         def fault(operation: Operation) -> str | None:
             if operation.status is None or operation.status < 500:
                 return None
             if not honest(operation):
-                return _dishonest_in(history, operation)
+                return dishonest(operation)
             return None if operation.phase in excused_in else "says that something is away, and nothing was"
 
         return _none_wrong_in_time("server errors", fault, honest, kinds=kinds, phase=phase)(history)
@@ -240,15 +239,16 @@ def _said_down(operation: Operation) -> list[str]:
     )
 
 
-def _dishonest_in(history: History, operation: Operation) -> str | None:
-    """What is wrong with the refusal, of what this deployment tells by its own account."""
+def _dishonest_in(history: History) -> Callable[[Operation], str | None]:
+    """Tells what is wrong with a refusal, of what this deployment tells by its own account."""
     codes, waits = (untold(history, topic) is None for topic in ("codes", "header retry_after"))
-    return _dishonest(operation, codes=codes, waits=waits)
+    return partial(_dishonest, codes=codes, waits=waits)
 
 
 def _honest_in(history: History) -> Callable[[Operation], bool]:
     """Tells a 503 that is a declared refusal."""
-    return lambda operation: operation.status == 503 and _dishonest_in(history, operation) is None
+    dishonest = _dishonest_in(history)
+    return lambda operation: operation.status == 503 and dishonest(operation) is None
 
 
 def _dishonest(operation: Operation, *, codes: bool = True, waits: bool = True) -> str | None:

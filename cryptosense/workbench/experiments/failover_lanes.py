@@ -36,9 +36,7 @@ class CsrfLane:
 
     def __init__(self, caller: Caller, instances: Sequence[str], *, first: int) -> None:
         self._caller = caller
-        self._instances = itertools.cycle(instances)
-        for _ in range(first % len(instances)):
-            next(self._instances)
+        self._instances = itertools.islice(itertools.cycle(instances), first, None)
         self._here = next(self._instances)
 
     def begin(self, phase: str) -> None:
