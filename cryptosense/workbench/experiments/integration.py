@@ -1,9 +1,10 @@
 """Does every promise of the contract hold across instances, restarts included?"""
 
 import asyncio
-import contextlib
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -20,7 +21,14 @@ from cryptosense.workbench.experiments.integration_csrf import CSRF_SCENARIOS
 from cryptosense.workbench.experiments.integration_limits import LIMIT_SCENARIOS
 from cryptosense.workbench.experiments.integration_store import STORE_SCENARIOS
 from cryptosense.workbench.experiments.integration_trouble import TROUBLE_SCENARIOS, until_well
-from cryptosense.workbench.experiments.scenario import Scenario, Stage, needs, play_in_turn, play_together
+from cryptosense.workbench.experiments.scenario import (
+    Scenario,
+    Stage,
+    needs,
+    play_in_turn,
+    play_together,
+    repeated,
+)
 from cryptosense.workbench.history import History, SpanKind
 from cryptosense.workbench.readings import watched_machine
 from cryptosense.workbench.targets.hooks import HookFailed, run_hook, until_healed
@@ -266,26 +274,16 @@ async def _calls_for_cold(stage: Stage) -> int:
     return await stage.deployment.upstream.calls_for((_COLD,))
 
 
-@contextlib.asynccontextmanager
-async def _traffic(clients: Sequence[Caller], urls: Sequence[str]) -> AsyncIterator[None]:
-    """The clients go on, on the instances that stay, and finish what they are at in the end."""
-    over = asyncio.Event()
+def _traffic(clients: Sequence[Caller], urls: Sequence[str]) -> AbstractAsyncContextManager[None]:
+    """The clients go on, on the instances that stay, if any do, and finish what they are at in the end."""
 
-    async def go_on(client: Caller) -> None:
-        for url in itertools.cycle(urls):
-            if over.is_set():
-                return
-            await client.post_csrf(instance=url)
-            await client.use_session(instance=url)
-            await asyncio.sleep(0.25)
+    async def go_on(client: Caller, places: Iterator[str]) -> None:
+        url = next(places)
+        await client.post_csrf(instance=url)
+        await client.use_session(instance=url)
 
-    async with asyncio.TaskGroup() as group:
-        for client in clients:
-            group.create_task(go_on(client))
-        try:
-            yield
-        finally:
-            over.set()
+    going = clients if urls else ()
+    return repeated([partial(go_on, client, itertools.cycle(urls)) for client in going], every_s=0.25)
 
 
 _CAN_RESTART = needs(Capability.RESTART, "instances cannot be restarted here: provide [hooks] restart")

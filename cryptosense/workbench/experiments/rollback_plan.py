@@ -1,12 +1,12 @@
 """The plan's own rollback: the old code again, instance after instance, which is the state in memory and no Redis."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from cryptosense.workbench.client import Caller
 from cryptosense.workbench.experiments.rollback_walk import check_again
-from cryptosense.workbench.experiments.scenario import Stage
+from cryptosense.workbench.experiments.scenario import Stage, repeated
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.targets.hooks import run_hook
 
@@ -84,25 +84,15 @@ async def _client(stage: Stage, number: int) -> _Sticky:
     return _Sticky(caller, home)
 
 
-@contextlib.asynccontextmanager
-async def _in_use(others: Sequence[_Sticky]) -> AsyncIterator[None]:
+def _in_use(others: Sequence[_Sticky]) -> AbstractAsyncContextManager[None]:
     """Clients who use their sessions and newest tokens, over and over, until the block ends."""
-    over = asyncio.Event()
 
-    async def go_on(client: _Sticky) -> None:
+    async def use(client: _Sticky) -> None:
         client.caller.phase = ROLLING
-        while not over.is_set():
-            await client.caller.use_session(instance=client.home)
-            await client.caller.post_csrf(instance=client.home)
-            await asyncio.sleep(0.08)
+        await client.caller.use_session(instance=client.home)
+        await client.caller.post_csrf(instance=client.home)
 
-    async with asyncio.TaskGroup() as group:
-        for client in others:
-            group.create_task(go_on(client))
-        try:
-            yield
-        finally:
-            over.set()
+    return repeated([partial(use, client) for client in others], every_s=0.08)
 
 
 async def _live_on(caller: Caller, home: str, phase: str) -> None:

@@ -1,14 +1,16 @@
 """The walk: six stages forward and back under traffic, on one instance, because memory is an instance's own."""
 
 import asyncio
-import contextlib
+import itertools
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 from cryptosense.workbench.client import Caller
 from cryptosense.workbench.deployment import Capability
-from cryptosense.workbench.experiments.scenario import Stage
+from cryptosense.workbench.experiments.scenario import Stage, repeated
 from cryptosense.workbench.history import SpanKind
 from cryptosense.workbench.target import Route
 
@@ -150,28 +152,16 @@ async def _leave_idle(stage: Stage, clients: int) -> list[Caller]:
     return idle
 
 
-@contextlib.asynccontextmanager
-async def _traffic(clients: Sequence[Caller]) -> AsyncIterator[None]:
-    """Every client changes something, uses its session and trades its refresh token, over and over."""
-    over = asyncio.Event()
+def _traffic(clients: Sequence[Caller]) -> AbstractAsyncContextManager[None]:
+    """Every client changes something, uses its session and, each third time, trades its refresh token."""
 
-    async def go_on(client: Caller) -> None:
-        number = 0
-        while not over.is_set():
-            await client.post_csrf()
-            await client.use_session()
-            if number % 3 == 0:
-                await client.refresh()
-            number += 1
-            await asyncio.sleep(0.08)
+    async def go_on(client: Caller, numbers: Iterator[int]) -> None:
+        await client.post_csrf()
+        await client.use_session()
+        if next(numbers) % 3 == 0:
+            await client.refresh()
 
-    async with asyncio.TaskGroup() as group:
-        for client in clients:
-            group.create_task(go_on(client))
-        try:
-            yield
-        finally:
-            over.set()
+    return repeated([partial(go_on, client, itertools.count()) for client in clients], every_s=0.08)
 
 
 def _size(log: Path) -> int:

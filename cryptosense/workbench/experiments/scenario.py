@@ -1,7 +1,8 @@
 """Scenarios: short stories told to a deployment at the same time, each with clients, budgets and a phase of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptosense.errors import CouldNotStart
@@ -41,6 +42,7 @@ class Stage:
 
 
 Play = Callable[[Stage, str], Awaitable[None]]
+Turn = Callable[[], Awaitable[None]]
 Need = Callable[[Stage], str | None]
 """Why the scenario cannot be played here, and what to provide; None where it can."""
 
@@ -171,3 +173,25 @@ def needs_addresses(stage: Stage) -> str | None:
     if stage.wire.own_addresses:
         return None
     return "all requests come from one address here; run on Linux against a deployment on loopback"
+
+
+@contextlib.asynccontextmanager
+async def repeated(turns: Iterable[Turn], *, every_s: float) -> AsyncIterator[None]:
+    """Each turn is taken again and again, side by side with the others, until the block ends; none is left half done.
+
+    `every_s` is the pause between the end of a turn and the next beginning.
+    """
+    over = asyncio.Event()
+
+    async def go_on(turn: Turn) -> None:
+        while not over.is_set():
+            await turn()
+            await asyncio.sleep(every_s)
+
+    async with asyncio.TaskGroup() as group:
+        for turn in turns:
+            group.create_task(go_on(turn))
+        try:
+            yield
+        finally:
+            over.set()
